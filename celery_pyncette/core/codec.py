@@ -1,0 +1,244 @@
+"""Record <-> plain data: what a store keeps beside the values it compares.
+
+A stored record is a :class:`Row`. ``document`` is JSON in format ``FORMAT``; ``sig`` is reserved
+for a signature. Fields that equal their default are left out, so a release can add fields: an older
+one ignores what it does not know. A change that an older release must not ignore raises ``FORMAT``.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any
+
+from celery_pyncette.core import schedules
+from celery_pyncette.core.errors import CorruptRecord, PyncetteError
+from celery_pyncette.core.instants import Instant, milliseconds
+from celery_pyncette.core.policies import DURATIONS, Policy
+from celery_pyncette.core.records import (
+    Counters,
+    EntrySpec,
+    Key,
+    Lane,
+    Lease,
+    Origin,
+    Outcome,
+    Pause,
+    Recent,
+    Record,
+    Run,
+    Token,
+)
+
+FORMAT = 1
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as a store keeps it; ``owner`` is None where there is no lease."""
+
+    key: str
+    lane: int
+    generation: str
+    version: int
+    token: int
+    write_id: str
+    owner: str | None
+    until: int
+    ready_at: int
+    document: str
+    body: bytes | None = None
+
+
+def encode(record: Record) -> Row:
+    """The row of a record; its ``ready_at`` is the record's own (a store overrides it for ``lease_for``)."""
+    lease = record.lease
+    return Row(
+        record.key,
+        int(record.lane),
+        record.generation,
+        record.version,
+        record.token,
+        record.write_id,
+        None if lease is None else lease.owner,
+        0 if lease is None else lease.until,
+        record.ready_at,
+        _COMPACT(_document(record)),
+        record.body,
+    )
+
+
+def decode(row: Row) -> Record:
+    """The record of a row.
+
+    :raises CorruptRecord: if the document is not JSON, of a newer format, or lacks or garbles a field.
+    """
+    try:
+        return _record(row, json.loads(row.document))
+    except CorruptRecord:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, PyncetteError) as error:
+        raise CorruptRecord(row.key, f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def _document(record: Record) -> dict[str, Any]:
+    doc: dict[str, Any] = {"f": FORMAT, "spec": spec_to_data(record.spec), "due": record.due_at}
+    if record.timing:
+        doc["timing"] = record.timing
+    if record.payload:
+        doc["payload"] = record.payload
+    if record.created_at:
+        doc["made"] = record.created_at
+    if record.anchor:
+        doc["anchor"] = record.anchor
+    if record.run is not None:
+        doc["run"] = _given(record.run)
+    if record.paused is not None:
+        doc["paused"] = _given(record.paused)
+    if record.removed:
+        doc["removed"] = True
+    if record.dead is not None:
+        doc["dead"] = record.dead
+    if record.epoch:
+        doc["epoch"] = record.epoch
+    counters = record.counters
+    if counters.expected or counters.started or counters.skipped:
+        doc["count"] = [counters.expected, counters.started, counters.skipped]
+    if record.recent:
+        doc["recent"] = [_given(line) for line in record.recent]
+    if record.data is not None:
+        doc["data"] = dict(record.data)
+    return doc
+
+
+def _record(row: Row, doc: dict[str, Any]) -> Record:
+    if doc["f"] > FORMAT:
+        raise CorruptRecord(row.key, f"format {doc['f']} is newer than this release reads ({FORMAT}); upgrade it")
+    get = doc.get
+    run, paused = get("run"), get("paused")
+    return Record(
+        key=Key(row.key),
+        lane=Lane(row.lane),
+        generation=row.generation,
+        spec=spec_from_data(doc["spec"]),
+        timing=get("timing", ""),
+        payload=get("payload", ""),
+        created_at=get("made", 0),
+        anchor=get("anchor", 0),
+        due_at=_whole(doc["due"]),
+        run=None if run is None else _run(run),
+        lease=None if row.owner is None else Lease(owner=row.owner, until=Instant(row.until)),
+        paused=None if paused is None else Pause(**_known(Pause, paused)),
+        removed=get("removed", False),
+        dead=get("dead"),
+        version=row.version,
+        token=Token(row.token),
+        write_id=row.write_id,
+        epoch=get("epoch", 0),
+        counters=Counters(*doc["count"]) if "count" in doc else Counters(),
+        recent=tuple(Recent(**_known(Recent, line)) for line in get("recent", ())),
+        data=get("data"),
+        body=row.body,
+    )
+
+
+def spec_to_data(spec: EntrySpec) -> dict[str, Any]:
+    """An entry as JSON-able data, canonical: equal specs give equal data."""
+    data: dict[str, Any] = {"name": spec.name, "task": spec.task, "origin": spec.origin.value}
+    if spec.schedule is not None:
+        data["schedule"] = schedules.to_data(spec.schedule)
+    if spec.args:
+        data["args"] = list(spec.args)
+    if spec.kwargs:
+        data["kwargs"] = dict(spec.kwargs)
+    if spec.options:
+        data["options"] = dict(spec.options)
+    for name in ("description", "timezone", "start", "end", "max_runs", "tenant"):
+        value = getattr(spec, name)
+        if value is not None and value != "":
+            data[name] = value
+    if spec.jitter is not None:
+        data["jitter"] = schedules.jitter_to_data(spec.jitter)
+    if spec.policy is not None:
+        data["policy"] = policy_to_data(spec.policy)
+    if not spec.enabled:
+        data["enabled"] = False
+    return data
+
+
+def spec_from_data(data: Mapping[str, Any]) -> EntrySpec:
+    """The entry of such data. :raises InvalidEntry, KeyError, TypeError, ValueError: if it is none."""
+    get = data.get
+    schedule, jitter, policy = get("schedule"), get("jitter"), get("policy")
+    return EntrySpec(
+        name=data["name"],
+        task=data["task"],
+        origin=Origin(data["origin"]),
+        schedule=None if schedule is None else schedules.from_data(schedule),
+        description=get("description", ""),
+        args=tuple(get("args", ())),
+        kwargs=get("kwargs", {}),
+        options=get("options", {}),
+        timezone=get("timezone"),
+        start=get("start"),
+        end=get("end"),
+        max_runs=get("max_runs"),
+        jitter=None if jitter is None else schedules.jitter_from_data(jitter),
+        policy=None if policy is None else policy_from_data(policy),
+        tenant=get("tenant"),
+        enabled=get("enabled", True),
+    )
+
+
+def policy_to_data(policy: Policy) -> dict[str, Any]:
+    """What a policy says, durations in milliseconds."""
+    return {name: _plain(name, value) for name, value in policy.given().items()}
+
+
+def policy_from_data(data: Mapping[str, Any]) -> Policy:
+    """The policy of such data; unknown fields are ignored."""
+    return Policy(**{name: _from_plain(name, value) for name, value in _known(Policy, data).items()})
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "backoff":
+        return [milliseconds(part) for part in value]
+    if isinstance(value, enum.Enum):
+        return value.value
+    return milliseconds(value) if name in DURATIONS else value
+
+
+def _from_plain(name: str, value: Any) -> Any:
+    if name == "backoff":
+        return tuple(timedelta(milliseconds=part) for part in value)
+    return timedelta(milliseconds=value) if name in DURATIONS else value
+
+
+def _run(data: dict[str, Any]) -> Run:
+    known = _known(Run, data)
+    if "outcome" in known:
+        known["outcome"] = Outcome(known["outcome"])
+    return Run(**known)
+
+
+def _given(value: Run | Pause | Recent) -> dict[str, Any]:
+    return {name: v for name, default in _DEFAULTS[type(value)] if (v := getattr(value, name)) != default}
+
+
+def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    names = _NAMES[kind]
+    return {name: value for name, value in data.items() if name in names}
+
+
+def _whole(value: Any) -> Instant:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a whole number of milliseconds")
+    return Instant(value)
+
+
+_DEFAULTS = {kind: [(f.name, f.default) for f in fields(kind)] for kind in (Run, Pause, Recent)}
+_NAMES = {kind: frozenset(f.name for f in fields(kind)) for kind in (Run, Pause, Recent, Policy)}

@@ -1,0 +1,197 @@
+"""What happened: frozen values that the engine emits, and Observers that listen. Nothing flows back.
+
+Durations are seconds. ``entry`` is the entry's name, ``task`` the Celery task: the only label with
+a bound. An observer that raises is logged and never disturbs the engine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from celery_pyncette.core.instants import Instant
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The root of all that is emitted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked(Event):
+    """One cycle of the dispatcher ended; ``error`` names what stopped it, if anything."""
+
+    seconds: float
+    claimed: int
+    sent: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCalled(Event):
+    """One call of the store, repeats included."""
+
+    operation: str
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLost(Event):
+    """The store cannot be reached; emitted once until it is back."""
+
+    store: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreBack(Event):
+    """The store answers again."""
+
+    store: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreEmptied(Event):
+    """The namespace's meta record is gone: the store came back empty. Dynamic entries are lost."""
+
+    store: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignStore(Event):
+    """Another beat uses this namespace on this broker with another store: every run is doubled."""
+
+    namespace: str
+    ours: str
+    theirs: str
+    beat: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatched(Event):
+    """A message was handed to the broker; ``unsure`` if the answer was lost. ``lag`` is sent minus due."""
+
+    key: str
+    entry: str
+    task: str
+    due_at: Instant
+    task_id: str
+    attempt: int
+    lag: float
+    seconds: float
+    unsure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishFailed(Event):
+    """A message was not sent; it is tried again after ``retry_in`` seconds, or never if None."""
+
+    key: str
+    entry: str
+    task: str
+    due_at: Instant
+    error: str
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped(Event):
+    """Occurrences from ``due_at`` to ``until`` will not run; ``at_least`` if more were not counted."""
+
+    key: str
+    entry: str
+    task: str
+    due_at: Instant
+    until: Instant
+    count: int
+    reason: str
+    at_least: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedUp(Event):
+    """A result-aware run is over."""
+
+    key: str
+    entry: str
+    task: str
+    due_at: Instant
+    outcome: str
+    attempt: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected(Event):
+    """Occurrences became due and were taken up."""
+
+    key: str
+    entry: str
+    task: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined(Event):
+    """A stored record cannot be read; the others go on."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded(Event):
+    """A write of ours was refused because somebody else had acted; ``doing`` says which step."""
+
+    key: str
+    entry: str
+    doing: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overtime(Event):
+    """A chunk was dropped unsent, because half of the claim time had passed; its lease heals it."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled(Event):
+    """The static entries were written into the store."""
+
+    created: int
+    changed: int
+    unchanged: int
+    removed: int
+    seeded: int = 0
+
+
+class Observer(Protocol):
+    """Something that listens."""
+
+    def see(self, event: Event) -> None:
+        """Take note of an event; quickly, because the engine waits."""
+
+
+class Observers:
+    """Fan-out to any number of observers."""
+
+    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+        self._observers = list(observers)
+
+    def add(self, observer: Observer) -> None:
+        self._observers.append(observer)
+
+    def see(self, event: Event) -> None:
+        for observer in self._observers:
+            try:
+                observer.see(event)
+            except Exception:
+                logger.exception("observer_failed", extra={"observer": type(observer).__name__})

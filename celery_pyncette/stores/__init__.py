@@ -1,0 +1,1 @@
+"""Stores: hand out what is ready, replace what nobody changed."""
