@@ -1,0 +1,1 @@
+"""Finds the servers that tests use, and starts those that are missing."""
