@@ -40,7 +40,7 @@ lint: $(ready) ## formatting, lint rules, types, import contracts
 	$(run) ruff format --check .
 	$(run) ruff check .
 	$(run) mypy
-	$(run) importlinter.cli lint-imports 2>/dev/null || $(dir $(PY))lint-imports
+	$(PY) -c 'import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint())'
 
 format: $(ready) ## format, and mend what can be mended by itself
 	$(run) ruff format .
@@ -56,6 +56,7 @@ bench: $(ready) ## the benchmark: minutes, and a quiet machine is wanted
 check: lint test docs ## every check there is; what CI runs
 
 clean: ## remove all that these commands made
+	@test ! -e .test-servers/started.json || $(PY) -m tests.servers stop
 	rm -rf .venv .demo .test-servers build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 _handed_out: set[int] = set()
@@ -14,7 +15,7 @@ def free_port() -> int:
     is up; those whose neighbour at +10000 is taken are left out (Redis Cluster's bus lives there).
     """
     for port in range(21000 + _start(), 31000):
-        if port not in _handed_out and _is_free(port) and _is_free(port + 10000):
+        if port not in _handed_out and is_free(port) and is_free(port + 10000):
             _handed_out.add(port)
             return port
     raise RuntimeError("no free port between 21000 and 31000")
@@ -22,12 +23,11 @@ def free_port() -> int:
 
 def _start() -> int:
     # Test runs on one machine begin at different places.
-    import os
-
     return (os.getpid() * 37) % 9000
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens on it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
