@@ -235,5 +235,5 @@ def _dates(read: Any, texts: dict[str, str]) -> Dates:
         last_day="l" in days,
         nearest=nearest,
         nth=frozenset(nth),
-        years=None if "*" in years else frozenset(years),
+        years=None if "*" in years else frozenset(year for year in years if isinstance(year, int)),
     )

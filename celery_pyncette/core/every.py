@@ -64,10 +64,7 @@ class Every:
         if self.relative and self.interval_ms >= SECOND:
             return self._next_relative(moment, frame)
         anchor, interval = frame.anchor, self.interval_ms
-        if moment < anchor + interval:
-            due = anchor + interval
-        else:
-            due = moment + interval - (moment - anchor) % interval
+        due = max(anchor, moment - (moment - anchor) % interval) + interval
         return Instant(due) if due < NEVER else NEVER
 
     def latest(self, now: Instant, frame: Frame) -> Instant | None:

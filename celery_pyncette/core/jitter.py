@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from celery_pyncette.core.catchup import last_within
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.every import positive_milliseconds
 from celery_pyncette.core.frame import Frame, Schedule
 from celery_pyncette.core.instants import NEVER, Instant
+from celery_pyncette.core.passed import last_within
 
 Spread = Literal["random", "hash"]
 
@@ -42,19 +42,20 @@ class Jitter:
         digest = hashlib.blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest, "big") * window >> 64
 
-    def to_data(self) -> dict[str, Any]:
-        """As JSON values; ``from_data`` reads it back."""
-        return {"ms": self.window_ms, "spread": self.spread}
 
-    @classmethod
-    def from_data(cls, data: Any) -> Jitter:
-        """What ``to_data`` gave.
+def jitter_to_data(jitter: Jitter) -> dict[str, Any]:
+    """A jitter as JSON values."""
+    return {"ms": jitter.window_ms, "spread": jitter.spread}
 
-        :raises InvalidEntry: for anything else.
-        """
-        if not isinstance(data, dict) or set(data) != {"ms", "spread"} or type(data["ms"]) is not int:
-            raise InvalidEntry("jitter", data, "is not the stored form of a jitter")
-        return cls(_span(data["ms"]), data["spread"])
+
+def jitter_from_data(data: Any) -> Jitter:
+    """What ``jitter_to_data`` was given.
+
+    :raises InvalidEntry: for anything that it never gives.
+    """
+    if not isinstance(data, dict) or set(data) != {"ms", "spread"} or type(data["ms"]) is not int:
+        raise InvalidEntry("jitter", data, "is not the stored form of a jitter")
+    return Jitter(_span(data["ms"]), data["spread"])
 
 
 def _span(ms: int) -> timedelta:

@@ -24,7 +24,8 @@ def latest_at_or_before(schedule: Schedule, due: Instant, now: Instant, frame: F
         latest = schedule.latest(now, frame)
         if latest is not None:
             return max(latest, due) if latest > frame.anchor else due
-    return last_within(schedule, due, now, frame) or due
+    last = last_within(schedule, due, now, frame)
+    return due if last is None else last
 
 
 def last_within(schedule: Schedule, after: Instant, now: Instant, frame: Frame) -> Instant | None:
