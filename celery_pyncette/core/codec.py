@@ -240,5 +240,5 @@ def _whole(value: Any) -> Instant:
     return Instant(value)
 
 
-_DEFAULTS = {kind: [(f.name, f.default) for f in fields(kind)] for kind in (Run, Pause, Recent)}
-_NAMES = {kind: frozenset(f.name for f in fields(kind)) for kind in (Run, Pause, Recent, Policy)}
+_DEFAULTS: dict[type, list[tuple[str, Any]]] = {kind: [(f.name, f.default) for f in fields(kind)] for kind in (Run, Pause, Recent)}
+_NAMES: dict[type, frozenset[str]] = {kind: frozenset(f.name for f in fields(kind)) for kind in (Run, Pause, Recent, Policy)}

@@ -260,6 +260,19 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """What to put in the place of a record; ``record`` None deletes it.
+
+    ``lease_for`` (milliseconds): the store ends the lease of ``record.lease.owner`` that much after
+    its own now. ``creates``: records made with this write or not at all.
+    """
+
+    record: Record | None
+    lease_for: int | None = None
+    creates: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrence:
     """One planned firing; its Celery task id follows from it."""
 

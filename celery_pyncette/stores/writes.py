@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from celery_pyncette.clock import new_id
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.records import Key, Record
+from celery_pyncette.core.records import Key, Record, Write
 from celery_pyncette.stores.protocol import Change, Expected, Store, Verdict, Written
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write:
-    """What to put in place of a record that was read; ``record`` None deletes it."""
-
-    record: Record | None
-    lease_for: int | None = None
-    creates: tuple[Record, ...] = ()
 
 
 #: What is to be written, decided from what is stored now; None to leave it alone.

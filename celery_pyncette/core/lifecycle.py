@@ -1,0 +1,483 @@
+"""The state machine: what a beat does about a record that it has claimed.
+
+:func:`plan` reads one record and answers what to write before a message is sent, whether to send
+one, and how to settle afterwards; :func:`settle` answers the write that follows a publish. Why a
+record became ready is read off the record, never off its old lease. Times are the store's.
+
+===================================  =====================================  =================================
+record                               at most once                           at least once
+===================================  =====================================  =================================
+run with an outcome                  finalise                               finalise
+running, its lease ended             used up: started, no outcome           open again, or given up
+open, of an old definition           used up: replaced                      same; due again if ``replan``
+open, not started by its deadline    skipped: deadline                      same
+open, nobody started it in time      used up: never started                 next attempt, next task id
+open, not known to be sent           its fate is unknown: wait              same attempt, same task id
+due, not result-aware                advance, then publish                  publish, then advance as holder
+due, result-aware, FORBID            RECORD, publish, MARK                  same
+due, result-aware, ALLOW             one-shot record of the occurrence      same
+===================================  =====================================  =================================
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from dataclasses import dataclass, replace
+
+from celery_pyncette.core.taking import DueTimes, Skips, Taken, skip_all, take
+from celery_pyncette.core.instants import NEVER, Instant
+from celery_pyncette.core.partitions import one_shot_key
+from celery_pyncette.core.policies import CatchUp, OnFailure, Overlap, Rules
+from celery_pyncette.core.records import (
+    NOBODY,
+    Counters,
+    Lease,
+    Occurrence,
+    Outcome,
+    Pause,
+    Recent,
+    Record,
+    Run,
+    Skip,
+    Write,
+)
+
+#: A publish that failed is tried again after this.
+SEND_AGAIN = 5_000
+#: A one-shot younger than this leaves a tombstone, for a client that asks again about its creation.
+TOMBSTONE = 60_000
+_IDS = uuid.UUID("6f1f5c0e-2f0b-5d5e-9d57-6a1c5b0d8c11")
+
+
+class Sent(enum.Enum):
+    """What is known about one message after its publish."""
+
+    SENT = "sent"
+    """The broker has it."""
+    FAILED = "failed"
+    """It certainly was not sent."""
+    UNSURE = "unsure"
+    """The answer was lost: it may have been sent."""
+    UNBUILDABLE = "unbuildable"
+    """No such message can be built, now or later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a publisher answers about one message: what is known, when, by which beat, and the error if any."""
+
+    sent: Sent
+    task_id: str
+    at: Instant = Instant(0)
+    beat: str = ""
+    error: str | None = None
+
+
+class Settle(enum.Enum):
+    """What follows a publish."""
+
+    ADVANCE = "advance"
+    """At least once: now the occurrence is used up."""
+    ADVANCED = "advanced"
+    """At most once: it was used up before; a certain failure puts it back."""
+    MARK = "mark"
+    """Result-aware: note that the attempt is on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run is over, or an occurrence was given up."""
+
+    due_at: Instant
+    outcome: Outcome
+    attempt: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do about one record: write ``first`` if set, and if that was APPLIED send ``send`` and settle.
+
+    ``expected`` occurrences are taken up by it, ``skips`` of them will not run; ``ended`` says that a
+    run is over.
+    """
+
+    record: Record
+    first: Write | None = None
+    send: Occurrence | None = None
+    settle: Settle | None = None
+    taken: Taken | None = None
+    skips: Skips | None = None
+    ended: Ended | None = None
+
+
+class Backend(enum.Enum):
+    """What a result backend says about a run's attempts."""
+
+    SUCCESS = "SUCCESS"
+    """One of them returned."""
+    FAILURE = "FAILURE"
+    """One of them raised for good."""
+    STARTED = "STARTED"
+    """One of them is being worked on, or will be retried."""
+
+
+def task_id(namespace: str, occurrence: Occurrence, aware: bool) -> str:
+    """The Celery task id: the same for every copy of one dispatch; result-aware, a new one per attempt."""
+    parts = [namespace, occurrence.key, occurrence.generation, str(occurrence.due_at)]
+    if aware:
+        parts.append(str(occurrence.attempt))
+    return str(uuid.uuid5(_IDS, "\0".join(parts)))
+
+
+def plan(record: Record, now: Instant, times: DueTimes, rules: Rules, backend: Backend | None = None) -> Plan:
+    """What to do about a claimed record; the first line of the table that fits."""
+    run = record.run
+    if run is not None:
+        if run.outcome is not None:
+            return _finalise(record, run, run.outcome, now, times, rules)
+        if run.started_at is not None:
+            return _finalise(record, replace(run, ended_at=now), Outcome.ABANDONED, now, times, rules)
+        return _open(record, run, now, times, rules, backend)
+    if record.removed or (record.dead is not None and record.dead <= now):
+        return Plan(record=record, first=Write(record=None))
+    if record.dead is not None:
+        return _release(record)
+    mode = None
+    if record.paused is not None:
+        if record.paused.until > now:
+            return _release(record)
+        mode = None if record.paused.catch_up is None else CatchUp(record.paused.catch_up)
+        record = replace(record, paused=None)
+    if record.due_at > now:
+        return _release(record)
+    return _due(record, now, times, rules, mode)
+
+
+def _due(record: Record, now: Instant, times: DueTimes, rules: Rules, mode: CatchUp | None) -> Plan:
+    if rules.expires_at is not None and rules.expires_at <= now:
+        taken = skip_all(record.due_at, now, times, Skip.DEADLINE)
+    else:
+        taken = take(record.due_at, now, times, rules, mode)
+    counted = _count(record, taken)
+    if taken.fire is None:
+        return Plan(record=record, first=_skip_write(counted, now, rules), taken=taken, skips=taken.skips)
+    if rules.aware:
+        return _due_aware(record, counted, taken, taken.fire, now, rules)
+    occurrence = Occurrence(key=record.key, generation=record.generation, due_at=taken.fire)
+    if rules.at_most_once:
+        return Plan(
+            record=record,
+            first=_use(counted, taken.fire, Receipt(sent=Sent.UNSURE, task_id="", at=now), now, rules),
+            send=occurrence,
+            settle=Settle.ADVANCED,
+            taken=taken,
+            skips=taken.skips,
+        )
+    return Plan(record=record, send=occurrence, settle=Settle.ADVANCE, taken=taken, skips=taken.skips)
+
+
+def _due_aware(record: Record, counted: Record, taken: Taken, fire: Instant, now: Instant, rules: Rules) -> Plan:
+    if rules.overlap is Overlap.ALLOW and not record.one_shot:
+        child = Record(
+            key=one_shot_key(record.key, fire, record.generation),
+            lane=record.lane,
+            generation=record.generation,
+            spec=record.spec,
+            timing=record.timing,
+            payload=record.payload,
+            created_at=now,
+            due_at=fire,
+            epoch=record.epoch,
+        )
+        skipped = 0 if taken.skips is None else taken.skips.count
+        parent = replace(counted, counters=_add(record.counters, expected=skipped, skipped=skipped), lease=None)
+        write = Write(record=parent, creates=(child,))
+        return Plan(record=record, first=write, taken=replace(taken, fire=None), skips=taken.skips)
+    run = Run(due_at=fire, generation=record.generation, deadline=_deadline(now, rules), until=now)
+    return _send(replace(counted, run=run), run, taken)
+
+
+def _open(
+    record: Record, run: Run, now: Instant, times: DueTimes, rules: Rules, backend: Backend | None
+) -> Plan:
+    if record.removed or run.generation != record.generation:
+        return _replaced(record, run, now, rules)
+    if backend is Backend.SUCCESS or backend is Backend.FAILURE:
+        outcome = Outcome.SUCCEEDED if backend is Backend.SUCCESS else Outcome.FAILED
+        return _finalise(record, replace(run, starts=run.starts + 1, ended_at=now), outcome, now, times, rules)
+    if run.starts == 0 and run.deadline is not None and run.deadline <= now:
+        return _use_up(record, run, Outcome.SKIPPED, now, rules, reason=Skip.DEADLINE.value)
+    if record.paused is not None and record.paused.until > now:
+        return _release(record)
+    record = replace(record, paused=None)
+    working = backend is Backend.STARTED and run.dispatched_at is not None and now < run.dispatched_at + rules.max_run
+    if working:
+        run = replace(run, until=max(run.until, Instant(now + rules.lease)))
+    if run.until > now:
+        return _release(replace(record, run=replace(run, poll_at=_poll_at(now, rules))))
+    if rules.at_most_once and run.attempt >= rules.start_attempts:
+        if run.dispatched_at is None:
+            return _release(replace(record, run=_marked(run, now, rules)))
+        return _use_up(record, run, Outcome.SKIPPED, now, rules, reason=Skip.NEVER_STARTED.value)
+    if run.dispatched_at is not None:
+        run = replace(run, attempt=run.attempt + 1, unstarted=run.unstarted + 1, dispatched_at=None)
+    return _send(replace(record, run=run), run, None)
+
+
+def _send(record: Record, run: Run, taken: Taken | None) -> Plan:
+    """RECORD under the claim's lease, then publish, then MARK."""
+    occurrence = Occurrence(key=record.key, generation=run.generation, due_at=run.due_at, attempt=run.attempt)
+    return Plan(
+        record=record,
+        first=Write(record=record),
+        send=occurrence,
+        settle=Settle.MARK,
+        taken=taken,
+        skips=None if taken is None else taken.skips,
+    )
+
+
+def _replaced(record: Record, run: Run, now: Instant, rules: Rules) -> Plan:
+    """An open run whose definition is gone: an old definition's retry, or one nobody started."""
+    again = run.replan and not rules.at_most_once
+    outcome = Outcome.SKIPPED if run.starts == 0 else Outcome.ABANDONED
+    return _use_up(record, run, outcome, now, rules, reason=Skip.REPLACED.value, due_again=again)
+
+
+def _finalise(record: Record, run: Run, outcome: Outcome, now: Instant, times: DueTimes, rules: Rules) -> Plan:
+    lost = outcome is Outcome.ABANDONED
+    retry = outcome is Outcome.FAILED and rules.on_failure is OnFailure.RETRY and run.reason is None
+    if record.removed or run.generation != record.generation:
+        again = run.replan and (lost or retry) and not rules.at_most_once
+        return _use_up(record, run, outcome, now, rules, due_again=again)
+    if (lost or retry) and not rules.at_most_once:
+        failures = run.failures + 1
+        if failures >= rules.max_attempts:
+            return _use_up(record, run, outcome, now, rules, reason="gave up", given_up=True)
+        wait = 0 if lost else backoff(failures, rules)
+        return _release(replace(record, run=_open_again(run, failures, Instant(now + wait))))
+    if outcome is Outcome.FAILED and rules.on_failure is OnFailure.PAUSE:
+        record = replace(record, paused=Pause(note=f"run of {run.due_at} failed"))
+    if rules.catch_up is CatchUp.NONE and record.paused is None and record.due_at <= now:
+        taken = skip_all(record.due_at, now, times, Skip.OVERLAP)
+        return replace(_use_up(_count(record, taken), run, outcome, now, rules), skips=taken.skips, taken=taken)
+    return _use_up(record, run, outcome, now, rules)
+
+
+def backoff(failures: int, rules: Rules) -> int:
+    """How long the attempt after the given number of failures waits, in milliseconds."""
+    first, cap = rules.backoff
+    return int(min(first * 2 ** min(failures - 1, 40), cap))
+
+
+def _open_again(run: Run, failures: int, until: Instant) -> Run:
+    return Run(
+        due_at=run.due_at,
+        generation=run.generation,
+        attempt=run.attempt + 1,
+        failures=failures,
+        starts=run.starts,
+        deadline=run.deadline,
+        until=until,
+    )
+
+
+def _use_up(
+    record: Record,
+    run: Run,
+    outcome: Outcome,
+    now: Instant,
+    rules: Rules,
+    *,
+    reason: str | None = None,
+    given_up: bool = False,
+    due_again: bool = False,
+) -> Plan:
+    """The run is over: count it, and delete what has nothing left to do."""
+    reason = run.reason if reason is None else reason
+    if outcome is Outcome.ABANDONED and reason is None:
+        reason = "started, no outcome"
+    started = run.starts > 0
+    line = Recent(
+        due_at=run.due_at,
+        outcome=outcome.value,
+        attempt=run.attempt,
+        task_id=run.task_id,
+        dispatched_at=run.dispatched_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        worker=run.worker,
+        reason=reason,
+    )
+    after = replace(
+        record,
+        run=None,
+        lease=None,
+        counters=_add(record.counters, started=int(started), skipped=int(not started)),
+        recent=remembered(record, line, rules),
+        due_at=run.due_at if due_again else record.due_at,
+    )
+    ended = Ended(run.due_at, outcome, run.attempt, reason)
+    dead_end = given_up or reason == Skip.DEADLINE.value
+    if record.removed:
+        write = Write(record=None)
+    elif record.one_shot and after.due_at >= NEVER:
+        write = _bury(after, now, rules) if dead_end else _finish(after, now)
+    else:
+        write = Write(record=after)
+    skips = None if started else Skips(run.due_at, run.due_at, 1, _skip_of(reason))
+    return Plan(record=record, first=write, ended=ended, skips=skips)
+
+
+def settle(plan: Plan, stored: Record, receipt: Receipt, now: Instant, times: DueTimes, rules: Rules) -> Write | None:
+    """The write that follows a publish, decided on what is stored now; None where nothing is owed.
+
+    ``stored`` is the record as the plan's first write left it, or as it was claimed if there was
+    none. For ADVANCE it may have been edited meanwhile: ``times`` are those of its present definition.
+    """
+    match plan.settle:
+        case Settle.ADVANCE:
+            return _advance_as_holder(plan, stored, receipt, now, times, rules)
+        case Settle.ADVANCED:
+            return _after_use(plan, stored, receipt.sent, now, rules)
+        case Settle.MARK:
+            return _mark(plan, stored, receipt.sent, now, rules)
+        case None:
+            return None
+
+
+def _advance_as_holder(
+    plan: Plan, stored: Record, receipt: Receipt, now: Instant, times: DueTimes, rules: Rules
+) -> Write | None:
+    assert plan.taken is not None and plan.send is not None
+    if receipt.sent in (Sent.FAILED, Sent.UNSURE):
+        return hold_back(stored, SEND_AGAIN)
+    if stored.removed:
+        return Write(record=None)
+    if stored.due_at != plan.record.due_at:
+        return Write(record=replace(stored, lease=None))
+    next_due = plan.taken.next_due
+    if stored.timing != plan.record.timing:
+        next_due = times.next_after(now)
+    taken = replace(plan.taken, next_due=next_due)
+    over = stored.paused is not None and stored.paused.until <= now
+    counted = _count(replace(stored, paused=None if over else stored.paused), taken)
+    if receipt.sent is Sent.UNBUILDABLE:
+        return _unbuildable(counted, now, rules)
+    return _use(counted, plan.send.due_at, receipt, now, rules)
+
+
+def _after_use(plan: Plan, stored: Record, sent: Sent, now: Instant, rules: Rules) -> Write | None:
+    match sent:
+        case Sent.SENT | Sent.UNSURE:
+            return None
+        case Sent.FAILED:
+            return hold_back(replace(plan.record, version=stored.version, token=stored.token), SEND_AGAIN)
+        case Sent.UNBUILDABLE:
+            undone = replace(stored, counters=_add(stored.counters, started=-1))
+            return _unbuildable(replace(undone, removed=False, lease=None), now, rules)
+
+
+def _mark(plan: Plan, stored: Record, sent: Sent, now: Instant, rules: Rules) -> Write | None:
+    run = stored.run
+    assert run is not None
+    only_send = rules.at_most_once and run.attempt >= rules.start_attempts
+    if sent is Sent.UNBUILDABLE:
+        return _use_up(stored, run, Outcome.SKIPPED, now, rules, reason=Skip.PUBLISH_FAILED.value, given_up=True).first
+    if sent is Sent.SENT or (sent is Sent.UNSURE and only_send):
+        return Write(record=replace(stored, run=_marked(run, now, rules), lease=None))
+    if only_send and plan.taken is not None:
+        before = replace(stored, run=None, due_at=run.due_at, counters=_uncount(stored.counters))
+        return hold_back(before, SEND_AGAIN)
+    return hold_back(stored, SEND_AGAIN)
+
+
+def _marked(run: Run, now: Instant, rules: Rules) -> Run:
+    """On its way since ``now``; the last allowed send of an at-most-once run may still start much later."""
+    wait = min(rules.start_within * 2 ** min(run.unstarted, 40), rules.start_cap)
+    until = Instant(now + wait)
+    if rules.at_most_once and run.attempt >= rules.start_attempts:
+        until = Instant(now + rules.start_cap) if run.deadline is None else run.deadline
+    return replace(run, dispatched_at=now, until=until, poll_at=_poll_at(now, rules))
+
+
+def _poll_at(now: Instant, rules: Rules) -> Instant:
+    return NEVER if rules.gated else Instant(now + max(1_000, rules.lease // 12))
+
+
+def hold_back(record: Record, wait_ms: int) -> Write:
+    """Keep everybody from the record for a while."""
+    return Write(record=replace(record, lease=Lease(owner=NOBODY, until=Instant(0))), lease_for=wait_ms)
+
+
+def _release(record: Record) -> Plan:
+    return Plan(record=record, first=Write(record=replace(record, lease=None)))
+
+
+def _use(counted: Record, due_at: Instant, receipt: Receipt, now: Instant, rules: Rules) -> Write:
+    """The occurrence is used up by being sent."""
+    line = Recent(
+        due_at=due_at, outcome="sent", task_id=receipt.task_id, dispatched_at=receipt.at or None, beat=receipt.beat
+    )
+    recent = remembered(counted, line, rules)
+    used = replace(counted, lease=None, counters=_add(counted.counters, started=1), recent=recent)
+    return _finish(used, now) if used.one_shot else Write(record=used)
+
+
+def _skip_write(counted: Record, now: Instant, rules: Rules) -> Write:
+    rested = replace(counted, lease=None)
+    return _bury(rested, now, rules) if rested.one_shot else Write(record=rested)
+
+
+def _unbuildable(counted: Record, now: Instant, rules: Rules) -> Write:
+    skipped = replace(counted, lease=None, counters=_add(counted.counters, skipped=1))
+    return _bury(skipped, now, rules) if skipped.one_shot else Write(record=skipped)
+
+
+def _finish(record: Record, now: Instant) -> Write:
+    """Delete a one-shot; a young one leaves a tombstone until it is ``TOMBSTONE`` old."""
+    rest = record.created_at + TOMBSTONE - now
+    if rest <= 0:
+        return Write(record=None)
+    bare = replace(record, removed=True, due_at=NEVER, body=None, recent=())
+    return Write(record=replace(bare, lease=Lease(owner=NOBODY, until=Instant(0))), lease_for=rest)
+
+
+def _bury(record: Record, now: Instant, rules: Rules) -> Write:
+    """Keep a one-off that was given up as a dead letter."""
+    return Write(record=replace(record, lease=None, due_at=NEVER, dead=Instant(now + rules.dead_letter_ttl)))
+
+
+def _deadline(now: Instant, rules: Rules) -> Instant | None:
+    if rules.expires_at is not None:
+        return Instant(rules.expires_at)
+    return None if rules.expires is None else Instant(now + rules.expires)
+
+
+def remembered(record: Record, line: Recent, rules: Rules) -> tuple[Recent, ...]:
+    """The run history with one more line, bounded."""
+    return () if rules.recent_runs == 0 else (record.recent + (line,))[-rules.recent_runs :]
+
+
+def _count(record: Record, taken: Taken) -> Record:
+    skipped = 0 if taken.skips is None else taken.skips.count
+    counters = _add(record.counters, expected=taken.expected, skipped=skipped)
+    exhausted = record.spec.max_runs is not None and counters.expected - counters.skipped >= record.spec.max_runs
+    return replace(record, counters=counters, due_at=NEVER if exhausted else taken.next_due)
+
+
+def _add(counters: Counters, expected: int = 0, started: int = 0, skipped: int = 0) -> Counters:
+    return Counters(counters.expected + expected, counters.started + started, counters.skipped + skipped)
+
+
+def _uncount(counters: Counters) -> Counters:
+    return _add(counters, expected=-1)
+
+
+def _skip_of(reason: str | None) -> Skip:
+    try:
+        return Skip(reason)
+    except ValueError:
+        return Skip.NEVER_STARTED
