@@ -35,7 +35,7 @@ FIXTURES = {
     "own_rabbit": pytest.mark.needs("own-rabbitmq"),
 }
 
-ORDER = ("core", "support", "engine", "stores", "contract", "beat", "cli", "packaging", "simulation", "integration")
+ORDER = ("core", "support_tests", "engine", "stores", "contract", "beat", "cli", "packaging", "simulation", "integration")
 """Cheap before dear; a folder that is not named stands before `packaging`."""
 
 
