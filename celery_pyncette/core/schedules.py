@@ -104,7 +104,7 @@ def _built(data: Mapping[str, Any]) -> Schedule | None:
         case "cron":
             return Cron(**fields)
         case "fields":
-            wild = {name: _flag(fields.pop(name)) for name in ("wild_minute", "wild_hour") if name in fields}
+            wild: dict[str, Any] = {name: _flag(fields.pop(name)) for name in ("wild_minute", "wild_hour") if name in fields}
             return CronFields(**{name: fields.pop(name) for name in _SETS}, **wild, **fields)
         case "every":
             return Every.of_milliseconds(fields.pop("ms"), relative=_flag(fields.pop("relative", False)), **fields)
