@@ -8,7 +8,6 @@ PYNCETTE_TEST_REDIS, PYNCETTE_TEST_RABBITMQ. Without one, the standard port is t
 from __future__ import annotations
 
 import functools
-import glob
 import json
 import os
 import shutil
@@ -110,7 +109,10 @@ SERVERS = {
     server.name: server
     for server in (
         Server(
-            "postgresql", "PYNCETTE_TEST_POSTGRESQL", ("postgresql://postgres@127.0.0.1:5432/postgres",), probe_postgresql
+            "postgresql",
+            "PYNCETTE_TEST_POSTGRESQL",
+            ("postgresql://postgres@127.0.0.1:5432/postgres",),
+            probe_postgresql,
         ),
         Server("mariadb", "PYNCETTE_TEST_MARIADB", ("mysql://root@127.0.0.1:3306",), probe_mariadb),
         Server("redis", "PYNCETTE_TEST_REDIS", ("redis://127.0.0.1:6379/0",), probe_redis),
@@ -142,7 +144,7 @@ EXTRA_PLACES = (
 
 def program(name: str) -> str | None:
     """Where this server program is; also looks where package managers hide it from PATH, newest first."""
-    places = sorted((place for pattern in EXTRA_PLACES for place in glob.glob(pattern)), reverse=True)
+    places = sorted((str(place) for pattern in EXTRA_PLACES for place in Path("/").glob(pattern[1:])), reverse=True)
     inner = "/usr/lib/rabbitmq/bin/rabbitmq-server"
     if name == "rabbitmq-server" and os.access(inner, os.X_OK):
         return inner  # the one on PATH changes to another user first

@@ -38,9 +38,11 @@ class Broker:
         """How many messages lie in the queue."""
         from kombu import Connection
 
-        with Connection(self.url, transport_options=self.transport_options) as connection:
-            with connection.SimpleQueue(self.queue) as queue:
-                return int(queue.qsize())
+        with (
+            Connection(self.url, transport_options=self.transport_options) as connection,
+            connection.SimpleQueue(self.queue) as queue,
+        ):
+            return int(queue.qsize())
 
 
 def _queue() -> str:

@@ -74,7 +74,9 @@ def redis_database(server_url: str) -> Iterator[str]:
     host = urlsplit(server_url)
     for number in range(15, 0, -1):
         url = _with_path(server_url, str(number))
-        lock = Path(tempfile.gettempdir()) / f"{PREFIX}-{os.geteuid()}-{host.hostname}-{host.port or 6379}-{number}.lock"
+        lock = (
+            Path(tempfile.gettempdir()) / f"{PREFIX}-{os.geteuid()}-{host.hostname}-{host.port or 6379}-{number}.lock"
+        )
         with lock.open("a+") as note, redis.Redis.from_url(url, socket_timeout=10) as client:
             if not _locked(note.fileno()):
                 continue

@@ -1,7 +1,7 @@
 """Who needs which server, what happens where it is missing, and the closing summary that hides nothing.
 
 A test says what it needs by its fixtures, or by `@pytest.mark.store("redis")`, `@pytest.mark.broker("rabbitmq")`,
-`@pytest.mark.needs("own-redis")`. Where that is missing, the test fails with CI=true, and is listed as not run elsewhere.
+`@pytest.mark.needs("own-redis")`. Where that is missing, the test fails with CI=true, else it is listed as not run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,18 @@ FIXTURES = {
     "own_rabbit": pytest.mark.needs("own-rabbitmq"),
 }
 
-ORDER = ("core", "support_tests", "engine", "stores", "contract", "beat", "cli", "packaging", "simulation", "integration")
+ORDER = (
+    "core",
+    "support_tests",
+    "engine",
+    "stores",
+    "contract",
+    "beat",
+    "cli",
+    "packaging",
+    "simulation",
+    "integration",
+)
 """Cheap before dear; a folder that is not named stands before `packaging`."""
 
 

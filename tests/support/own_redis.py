@@ -43,9 +43,7 @@ class OwnRedisCluster:
     """Three masters that share the slots; a context manager. `url` names the first one."""
 
     def __init__(self) -> None:
-        self.nodes = [
-            OwnRedis(args=("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")) for _ in range(3)
-        ]
+        self.nodes = [OwnRedis(args=("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")) for _ in range(3)]
 
     @property
     def url(self) -> str:

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.servers.catalogue import program
-from tests.support.ports import free_port
+from tests.support.ports import free_port, is_free
 from tests.support.process import Process
 from tests.support.wait import wait_until
+
+PORT_PATIENCE = 10.0
 
 
 class OwnServer:
@@ -62,6 +64,8 @@ class OwnServer:
         if not self._created:
             self.create()
             self._created = True
+        # Another server there would answer in the place of ours; the children of a killed one may need a moment.
+        wait_until(lambda: is_free(self.port), PORT_PATIENCE, f"port {self.port} is no longer in use")
         self.process = Process(
             self.command(),
             log=self.directory / "server.log",
@@ -140,7 +144,13 @@ class OwnServer:
         """Run one of the server's programs to its end, as the server's user."""
         become = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
         done = subprocess.run(
-            args, capture_output=True, text=True, timeout=deadline, cwd=self.directory, stdin=subprocess.DEVNULL, **become
+            args,
+            capture_output=True,
+            text=True,
+            timeout=deadline,
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            **become,
         )
         assert done.returncode == 0, f"{args[0]} failed: {done.stdout}{done.stderr}"
 

@@ -163,7 +163,9 @@ class Processes:
         env = {"PYTHONPATH": path.rstrip(os.pathsep), "PYTHONUNBUFFERED": "1", **(env or {})}
         return self.start(sys.executable, "-m", "celery", "-A", app, *args, name=name, cwd=cwd, env=env)
 
-    def beat(self, app: str, *args: str, name: str = "", scheduler: str = "celery_pyncette.Scheduler", **options) -> Process:
+    def beat(
+        self, app: str, *args: str, name: str = "", scheduler: str = "celery_pyncette.Scheduler", **options
+    ) -> Process:
         """Start `celery beat`; its pid and schedule files are its own."""
         name = name or f"beat-{len(self.started)}"
         own = ["-S", scheduler, "-s", f"{name}-schedule", "--pidfile=", "-l", "info"]
@@ -173,7 +175,9 @@ class Processes:
         """Start `celery worker`: one thread unless `pool` and `-c` say otherwise, without gossip, mingle, heartbeat."""
         name = name or f"worker-{len(self.started)}"
         quick = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        return self.celery(app, "worker", "-P", pool, "-n", f"{name}@test", "-l", "info", *quick, *args, name=name, **options)
+        return self.celery(
+            app, "worker", "-P", pool, "-n", f"{name}@test", "-l", "info", *quick, *args, name=name, **options
+        )
 
     def tails(self) -> str:
         return "\n".join(process.tail() for process in self.started)

@@ -1,4 +1,4 @@
-"""A TCP proxy on the loopback interface that loses answers, cuts, holds and delays: the network between us and a server."""
+"""A TCP proxy that loses answers, cuts, holds and delays: the network between us and a server."""
 
 from __future__ import annotations
 
@@ -74,7 +74,10 @@ class TcpProxy:
             return len(self._links)
 
     def lose_answer(self, nth: int = 1, *, matching: bytes = b"") -> None:
-        """Let the nth request from now (that contains `matching`) reach the server, swallow the answer, cut the connection."""
+        """Let the nth request from now (that contains `matching`) reach the server, swallow its answer, and cut.
+
+        For clients that wait for one answer before they ask again, as all our stores do.
+        """
         with self._guard:
             self._trap = _Trap(matching, nth)
 
@@ -143,7 +146,8 @@ class TcpProxy:
         with self._guard:
             self._links.add(link)
         link.threads = [
-            threading.Thread(target=self._pump, args=(link, pump), daemon=True) for pump in (self._request, self._answer)
+            threading.Thread(target=self._pump, args=(link, pump), daemon=True)
+            for pump in (self._request, self._answer)
         ]
         for thread in link.threads:
             thread.start()
@@ -159,7 +163,7 @@ class TcpProxy:
         data = link.client.recv(CHUNK)
         self._open.wait()
         with self._guard:
-            if link.answered:
+            if data and link.answered:
                 link.answered = False
                 self.requests += 1
             trap = self._trap

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import psycopg
 import pytest
 import redis
 
 from tests.servers.catalogue import connect_mariadb, probe_rabbitmq, probe_redis
+from tests.support import own_server
 from tests.support.own_databases import OwnMariadb, OwnPostgres
 from tests.support.own_rabbit import OwnRabbit
 from tests.support.own_redis import OwnRedis, OwnRedisCluster
@@ -50,11 +53,18 @@ def test_a_closed_server_leaves_no_data_and_no_process():
 
 @pytest.mark.needs("own-redis")
 def test_a_server_that_cannot_start_says_why():
-    with OwnRedis() as first:
-        second = OwnRedis(port=first.port)
-        with pytest.raises(AssertionError, match="in use"):
-            second.start()
-        second.close()
+    server = OwnRedis(args=("--no-such-option", "1"))
+    with pytest.raises(AssertionError, match="no-such-option"), server:
+        pytest.fail("it started")
+    assert not server.directory.exists()
+
+
+@pytest.mark.needs("own-redis")
+def test_a_server_does_not_take_another_for_itself(own_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(own_server, "PORT_PATIENCE", 0.1)
+    second = OwnRedis(port=own_redis.port)
+    with contextlib.closing(second), pytest.raises(AssertionError, match="no longer in use"):
+        second.start()
 
 
 def test_postgresql_remembers_through_a_crash(own_postgres: OwnPostgres):

@@ -58,10 +58,10 @@ def proxy(echo: Echo) -> Iterator[TcpProxy]:
 
 def ask(connection: socket.socket, text: bytes) -> bytes:
     """The answer; empty if the connection was cut instead."""
-    connection.sendall(text)
     try:
+        connection.sendall(text)
         return connection.recv(1000)
-    except ConnectionResetError:
+    except (ConnectionResetError, BrokenPipeError):
         return b""
 
 
@@ -106,10 +106,7 @@ def test_a_cut_ends_connections_and_the_next_one_works(proxy: TcpProxy):
 def test_a_refusing_proxy_serves_nobody_until_it_accepts(proxy: TcpProxy, echo: Echo):
     proxy.refuse()
     with connect(proxy) as client:
-        with pytest.raises(OSError):
-            client.sendall(b"a")
-            assert client.recv(10) == b""
-            raise ConnectionResetError
+        assert ask(client, b"a") == b""
     assert echo.seen == []
     proxy.accept()
     with connect(proxy) as client:

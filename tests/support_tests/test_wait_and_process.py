@@ -82,7 +82,8 @@ def test_the_end_reaches_grandchildren(processes: Processes):
 
 
 def test_a_polite_end_answers_the_exit_status(processes: Processes):
-    code = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\nprint('up', flush=True)\ntime.sleep(60)"
+    polite = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))"
+    code = f"{polite}\n{LOOP}"
     process = processes.python("-c", code)
     process.wait_for_log("^up$")
     assert process.terminate() == 3
