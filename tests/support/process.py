@@ -105,6 +105,12 @@ class Process:
 
     end = kill_group
 
+    def disown(self) -> int:
+        """Let it outlive us: its pid, and nothing is waited for."""
+        child, self._child = self.child, None
+        child.returncode = 0  # else Popen warns that its process still runs
+        return child.pid
+
     @property
     def text(self) -> str:
         """All that it has written so far."""
