@@ -37,7 +37,9 @@ class Definition:
     lane: Lane = Lane.ENTRIES
 
 
-def create(definition: Definition, now: Instant, times: DueTimes, *, epoch: int = 0, due_at: Instant | None = None) -> Record:
+def create(
+    definition: Definition, now: Instant, times: DueTimes, *, epoch: int = 0, due_at: Instant | None = None
+) -> Record:
     """A record that is not there yet, anchored at ``now``; it fires at ``due_at`` or at its next due time."""
     return Record(
         key=definition.key,
@@ -94,9 +96,7 @@ def _drop_open(after: Record, run: Run, same_timing: bool, rules: Rules) -> Reco
     if same_timing and run.starts == 0 and gated:
         counters = replace(counters, expected=counters.expected - 1)
         return replace(after, run=None, due_at=run.due_at, counters=counters)
-    ended = replace(
-        counters, started=counters.started + (run.starts > 0), skipped=counters.skipped + (run.starts == 0)
-    )
+    ended = replace(counters, started=counters.started + (run.starts > 0), skipped=counters.skipped + (run.starts == 0))
     again = same_timing and run.starts > 0 and not rules.at_most_once
     return replace(after, run=None, counters=ended, due_at=run.due_at if again else after.due_at)
 

@@ -199,9 +199,7 @@ def _due_aware(record: Record, counted: Record, taken: Taken, fire: Instant, now
     return _send(replace(counted, run=run), run, taken)
 
 
-def _open(
-    record: Record, run: Run, now: Instant, times: DueTimes, rules: Rules, backend: Backend | None
-) -> Plan:
+def _open(record: Record, run: Run, now: Instant, times: DueTimes, rules: Rules, backend: Backend | None) -> Plan:
     if record.removed or run.generation != record.generation:
         return _replaced(record, run, now, rules)
     if backend is Backend.SUCCESS or backend is Backend.FAILURE:

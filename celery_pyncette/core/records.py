@@ -309,6 +309,6 @@ class Ticket:
     v: int = 1
 
     def as_header(self) -> dict[str, Any]:
-        """Plain data for a message header; what equals its default is left out."""
+        """Plain data for a message header; what is zero, empty or unset is left out."""
         header = {name: getattr(self, name) for name in self.__slots__}
-        return {k: v for k, v in header.items() if v is not None and v != 0 or k == "v"}
+        return {name: value for name, value in header.items() if value}

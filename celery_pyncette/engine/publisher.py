@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,9 +29,9 @@ class Publisher(Protocol):
     def ready(self) -> bool:
         """Whether there is a working connection; tries to make one, in bounded time. Never raises."""
 
-    def send_batch(self, messages: Sequence[Outgoing], in_time: Callable[[], bool]) -> Sequence[Receipt]:
-        """Send in order; one receipt each, in the same order. Never raises for a message that fails.
+    def send_batch(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
+        """Send in order, and append one receipt for each as soon as its fate is known.
 
-        ``in_time`` is asked before each chunk that is handed over; once it answers False the rest is
-        not sent: the answer is shorter than the messages.
+        Never raises for a message that fails. If it is interrupted (SystemExit), what has a receipt
+        is known, the rest is not.
         """

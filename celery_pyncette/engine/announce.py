@@ -1,0 +1,91 @@
+"""Decisions and receipts, told as events."""
+
+from __future__ import annotations
+
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent
+from celery_pyncette.core.records import Outcome, Record, Skip
+from celery_pyncette.core.taking import Skips
+from celery_pyncette.events import Dispatched, Expected, Observers, PublishFailed, Skipped, Superseded, UsedUp
+
+
+class Announcer:
+    """Knows the events' shapes, so that the dispatcher need not."""
+
+    def __init__(self, observers: Observers, beat: str) -> None:
+        self._see = observers.see
+        self.beat = beat
+
+    def decided(self, plan: Plan) -> None:
+        """What a plan that was written has settled already."""
+        record = plan.record
+        if plan.taken is not None and plan.taken.expected:
+            self._see(
+                Expected(key=record.key, entry=record.spec.name, task=record.spec.task, count=plan.taken.expected)
+            )
+        if plan.skips is not None:
+            self._skipped(record, plan.skips)
+        ended = plan.ended
+        if ended is not None and ended.outcome is not Outcome.SKIPPED:
+            self._see(
+                UsedUp(
+                    key=record.key,
+                    entry=record.spec.name,
+                    task=record.spec.task,
+                    due_at=ended.due_at,
+                    outcome=ended.outcome.value,
+                    attempt=ended.attempt,
+                    reason=ended.reason,
+                )
+            )
+
+    def _skipped(self, record: Record, skips: Skips) -> None:
+        self._see(
+            Skipped(
+                key=record.key,
+                entry=record.spec.name,
+                task=record.spec.task,
+                due_at=skips.due_at,
+                until=skips.until,
+                count=skips.count,
+                reason=skips.reason.value,
+                at_least=skips.at_least,
+            )
+        )
+
+    def sent(self, plan: Plan, receipt: Receipt, now: Instant, seconds: float) -> None:
+        """What became of a message; ``now`` is the store's time at the claim."""
+        record, occurrence = plan.record, plan.send
+        assert occurrence is not None
+        if receipt.sent in (Sent.SENT, Sent.UNSURE):
+            self._see(
+                Dispatched(
+                    key=record.key,
+                    entry=record.spec.name,
+                    task=record.spec.task,
+                    due_at=occurrence.due_at,
+                    task_id=receipt.task_id,
+                    attempt=occurrence.attempt,
+                    lag=max(0, now - occurrence.due_at) / 1000,
+                    seconds=seconds,
+                    unsure=receipt.sent is Sent.UNSURE,
+                )
+            )
+        if receipt.sent is not Sent.SENT:
+            lost = receipt.sent is Sent.UNBUILDABLE
+            self._see(
+                PublishFailed(
+                    key=record.key,
+                    entry=record.spec.name,
+                    task=record.spec.task,
+                    due_at=occurrence.due_at,
+                    error=receipt.error or receipt.sent.value,
+                    retry_in=None if lost else SEND_AGAIN / 1000,
+                )
+            )
+            if lost:
+                self._skipped(record, Skips(occurrence.due_at, occurrence.due_at, 1, Skip.PUBLISH_FAILED))
+
+    def superseded(self, record: Record, doing: str) -> None:
+        """A write was refused because somebody else had acted."""
+        self._see(Superseded(key=record.key, entry=record.spec.name, doing=doing))

@@ -1,0 +1,296 @@
+"""One cycle of a beat: claim what is ready, decide, send, write down what came of it.
+
+A claimed batch goes through in chunks: decide, write what must be written before sending, send,
+settle. Between any two of these steps the beat may die; its leases end, and another beat goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from celery_pyncette.clock import Clock
+from celery_pyncette.core.errors import CorruptRecord
+from celery_pyncette.core.instants import NEVER, Instant
+from celery_pyncette.core.lifecycle import Plan, Receipt, Sent, Settle, hold_back, plan, settle
+from celery_pyncette.core.records import Key, Lane, Origin, Record, Write
+from celery_pyncette.engine.announce import Announcer
+from celery_pyncette.engine.definitions import Definitions, Meaning
+from celery_pyncette.engine.keeping import Neighbours
+from celery_pyncette.engine.publisher import Outgoing, Publisher
+from celery_pyncette.engine.reconcile import redefined
+from celery_pyncette.engine.tickets import outgoing
+from celery_pyncette.events import Observers, Overtime, Quarantined
+from celery_pyncette.stores.protocol import Change, ClaimRequest, Store, Verdict, Written
+from celery_pyncette.stores.writes import change_of, write_as_holder
+
+logger = logging.getLogger(__name__)
+
+#: A record that this beat must not decide about is left to the others for this long, in milliseconds.
+STEP_ASIDE = 1_000
+CHUNK = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Where a dispatcher works, and how much it takes at once; durations in milliseconds."""
+
+    namespace: str
+    store_id: str
+    owner: str
+    claim_time: int = 10_000
+    batch_size: int = 100
+
+
+@dataclass(slots=True)
+class Step:
+    """One record on its way through a chunk; ``stored`` is what the store has now."""
+
+    plan: Plan
+    meaning: Meaning | None
+    stored: Record
+    receipt: Receipt | None = None
+
+
+@dataclass(slots=True)
+class InHand:
+    """What would be lost with this process; :meth:`Dispatcher.give_back` returns it.
+
+    ``claimed``: nothing was done about it. ``unsent``: its message is not begun. ``unsettled``: its
+    message has a fate that is not yet written down.
+    """
+
+    claimed: dict[Key, Record] = field(default_factory=dict)
+    unsent: list[Step] = field(default_factory=list)
+    unsettled: list[Step] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycled:
+    """What one cycle did; ``wait_ms`` until the lane has something ready, 0 if it has now.
+
+    ``emptied``: the namespace's meta record is gone.
+    """
+
+    claimed: int
+    sent: int
+    wait_ms: int
+    emptied: bool = False
+
+
+class Dispatcher:
+    """Claims, decides, sends and settles; one per beat, called from one thread."""
+
+    def __init__(
+        self,
+        station: Station,
+        store: Store,
+        definitions: Definitions,
+        publisher: Publisher,
+        neighbours: Neighbours,
+        observers: Observers,
+        clock: Clock,
+    ) -> None:
+        self._station = station
+        self._store = store
+        self._definitions = definitions
+        self._publisher = publisher
+        self._neighbours = neighbours
+        self._announce = Announcer(observers, station.owner)
+        self._observers = observers
+        self._clock = clock
+        self._hand = InHand()
+        self._now = Instant(0)
+        self._next = NEVER
+
+    def cycle(self, lane: Lane) -> Cycled:
+        """Claim one batch of a lane and see it through, chunk by chunk.
+
+        :raises StoreUnavailable: what was sent and could not be written down is kept, and written
+            at the next call.
+        """
+        self._settle(self._store)
+        station = self._station
+        claimed_at = self._clock.monotonic()
+        batch = self._store.claim(
+            ClaimRequest(
+                owner=station.owner, lane=lane, limit=station.batch_size, lease_ms=station.claim_time, seen=self._now
+            )
+        )
+        self._now = max(self._now, batch.now)
+        self._next = batch.next_ready_at
+        self._hand.claimed = {record.key: record for record in batch.records}
+        for corrupt in batch.corrupt:
+            self._observers.see(Quarantined(key=corrupt.key, reason=corrupt.reason))
+        sent = self._see_through(batch.records, claimed_at)
+        self._hand.claimed.clear()
+        elapsed = int((self._clock.monotonic() - claimed_at) * 1000)
+        wait = max(0, self._next - batch.now - elapsed)
+        return Cycled(len(batch.records), sent, wait, emptied=not batch.meta)
+
+    def _see_through(self, records: Sequence[Record], claimed_at: float) -> int:
+        sent = 0
+        for start in range(0, len(records), CHUNK):
+            chunk = records[start : start + CHUNK]
+            if not self._in_time(claimed_at):
+                self._observers.see(Overtime(count=len(records) - start))
+                break
+            steps = [step for record in chunk if (step := self._decide(record)) is not None]
+            steps = self._write_first(steps)
+            if self._in_time(claimed_at):
+                self._send(steps)
+                sent += len(steps)
+            self._settle(self._store)
+        return sent
+
+    def _in_time(self, claimed_at: float) -> bool:
+        return (self._clock.monotonic() - claimed_at) * 2000 < self._station.claim_time
+
+    def _decide(self, record: Record) -> Step | None:
+        """What to do about a record; None for one that cannot be understood: its lease puts it off."""
+        try:
+            meaning = self._definitions.meaning(record)
+            if meaning is None:
+                return _only(record, hold_back(record, STEP_ASIDE))
+            if record.spec.origin is Origin.STATIC and record.timing != meaning.timing:
+                return _only(record, self._other_timing(record))
+            return Step(plan(record, self._now, meaning.times, meaning.rules), meaning, record)
+        except CorruptRecord as corrupt:
+            self._observers.see(Quarantined(key=corrupt.key, reason=corrupt.reason))
+        except Exception as error:
+            # A schedule may be any class of the user's: its errors cost this entry alone.
+            logger.exception("entry_failed", extra={"entry": record.spec.name, "due_at": record.due_at})
+            self._observers.see(Quarantined(key=record.key, reason=f"{type(error).__name__}: {error}"))
+        return None
+
+    def _other_timing(self, record: Record) -> Write:
+        """The store has a static entry with another timing than this beat: whose is right?"""
+        if record.key.startswith("o:") or self._neighbours.defines(record.spec.name, record.timing):
+            return hold_back(record, STEP_ASIDE)
+        return Write(record=replace(redefined(record, self._definitions, self._now), lease=None))
+
+    def _write_first(self, steps: Sequence[Step]) -> list[Step]:
+        """Write what must be written before sending; answers the steps whose message is to be sent."""
+        first = [(step, step.plan.first) for step in steps if step.plan.first is not None]
+        written = self._apply(self._store, [(step.stored.key, step.stored, write) for step, write in first])
+        for (step, _), (change, answer) in zip(first, written, strict=True):
+            self._hand.claimed.pop(step.stored.key, None)
+            if answer.verdict is not Verdict.APPLIED:
+                self._announce.superseded(step.stored, "decide")
+                step.plan = Plan(record=step.stored)
+            elif change.record is not None:
+                step.stored = replace(change.record, version=answer.version)
+            self._announce.decided(step.plan)
+        to_send = [step for step in steps if step.plan.send is not None]
+        self._hand.unsent = to_send
+        return to_send
+
+    def _send(self, steps: list[Step]) -> None:
+        if not steps:
+            return
+        messages = [self._outgoing(step) for step in steps]
+        receipts: list[Receipt] = []
+        for step in steps:
+            self._hand.claimed.pop(step.stored.key, None)
+        self._hand.unsent = []
+        started = self._clock.monotonic()
+        try:
+            self._publisher.send_batch(messages, receipts)
+        finally:
+            seconds = (self._clock.monotonic() - started) / len(steps)
+            for step, receipt in zip(steps, receipts, strict=False):
+                step.receipt = receipt
+                self._hand.unsettled.append(step)
+                self._announce.sent(step.plan, receipt, self._now, seconds)
+
+    def _outgoing(self, step: Step) -> Outgoing:
+        occurrence, record, meaning = step.plan.send, step.stored, step.meaning
+        assert occurrence is not None
+        assert meaning is not None
+        return outgoing(self._station.namespace, self._station.store_id, record, occurrence, meaning)
+
+    def _settle(self, store: Store) -> None:
+        """Write down what came of everything that was sent; what fails stays in hand."""
+        steps = self._hand.unsettled
+        if not steps:
+            return
+        by_token = [step for step in steps if step.plan.settle is Settle.ADVANCE]
+        if by_token:
+            answers = write_as_holder(store, [(step.stored, self._settlement(step)) for step in by_token])
+            for step, answer in zip(by_token, answers, strict=True):
+                if answer.verdict is not Verdict.APPLIED:
+                    self._announce.superseded(step.stored, "advance")
+        by_version = [step for step in steps if step.plan.settle is not Settle.ADVANCE]
+        writes = [(step, self._settlement(step)(step.stored, self._now)) for step in by_version]
+        self._apply(store, [(step.stored.key, _as_left(step), write) for step, write in writes if write is not None])
+        self._hand.unsettled = []
+
+    def _settlement(self, step: Step) -> Callable[[Record | None, Instant], Write | None]:
+        receipt, meaning, now = step.receipt, step.meaning, self._now
+        assert receipt is not None
+        assert meaning is not None
+
+        def decide(stored: Record | None, read_at: Instant) -> Write | None:
+            if stored is None:
+                return None
+            times = meaning.times
+            if stored.timing != step.stored.timing:
+                current = self._definitions.meaning(stored)
+                times = times if current is None else current.times
+            write = settle(step.plan, stored, receipt, max(now, read_at), times, meaning.rules)
+            self._note(write)
+            return write
+
+        return decide
+
+    def _apply(self, store: Store, writes: Sequence[tuple[Key, Record | None, Write]]) -> list[tuple[Change, Written]]:
+        if not writes:
+            return []
+        changes = [change_of(key, before, write) for key, before, write in writes]
+        applied = store.apply(changes, self._now)
+        self._now = max(self._now, applied.now)
+        for _, _, write in writes:
+            self._note(write)
+        return list(zip(changes, applied.written, strict=True))
+
+    def _note(self, write: Write | None) -> None:
+        """Remember when a record that was just written is ready again."""
+        if write is not None and write.record is not None:
+            wait = write.lease_for
+            ready_at = write.record.ready_at if wait is None else Instant(self._now + wait)
+            self._next = min(self._next, ready_at)
+            for created in write.creates:
+                self._next = min(self._next, created.ready_at)
+
+    def give_back(self, store: Store) -> None:
+        """Before this process ends: settle what was sent, give back what was not, over a fresh store.
+
+        Whatever fails here is healed by the leases.
+        """
+        hand, self._hand = self._hand, InHand()
+        self._hand.unsettled = hand.unsettled
+        for step in hand.unsent:
+            if step.plan.first is None:
+                hand.claimed[step.stored.key] = step.stored
+            else:
+                step.receipt = Receipt(sent=Sent.FAILED, task_id="", error="the beat was stopped first")
+                self._hand.unsettled.append(step)
+        self._settle(store)
+        claimed = hand.claimed.values()
+        self._apply(store, [(record.key, record, Write(record=replace(record, lease=None))) for record in claimed])
+
+    @property
+    def owes(self) -> bool:
+        """Whether anything is in hand that the store should be told."""
+        return bool(self._hand.claimed or self._hand.unsent or self._hand.unsettled)
+
+
+def _only(record: Record, write: Write) -> Step:
+    return Step(Plan(record=record, first=write), None, record)
+
+
+def _as_left(step: Step) -> Record | None:
+    """What the plan's first write left in the store; None where it deleted the record."""
+    assert step.plan.first is not None
+    return step.stored if step.plan.first.record is not None else None
