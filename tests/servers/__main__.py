@@ -1,4 +1,4 @@
-"""`python -m tests.servers ensure | found | stop`."""
+"""`python -m tests.servers ensure | found | wait NAME... | stop`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ def main(arguments: list[str]) -> int:
                 found = find(name)
                 print(f"{name:15} {masked(found.url) if found.url else 'missing: ' + found.reason}")
             return 0
+        case ["wait", *names] if names and set(names) <= set(SERVERS):
+            return start.wait_for(names, lambda line: print(line, flush=True))
         case ["stop"]:
             start.stop(print)
             return 0

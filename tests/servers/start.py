@@ -103,9 +103,19 @@ def start_containers(names: Sequence[str], patience: float = 180.0) -> None:
     command = compose()
     assert command is not None
     subprocess.run([*command, "up", "-d", *names], check=True, cwd=Path(__file__).parents[2])
+    wait_for(names, lambda _: None, patience)
+
+
+def wait_for(names: Sequence[str], say: Callable[[str], None], patience: float = 180.0) -> int:
+    """Wait until servers answer that somebody else starts; 0 when all do, 1 when patience ends."""
     end = time.monotonic() + patience
-    while _missing() and time.monotonic() < end:
+    while waiting := set(names) & set(_missing()):
+        if time.monotonic() > end:
+            for name in sorted(waiting):
+                say(f"{name} does not answer: {find(name).reason}")
+            return 1
         time.sleep(0.5)
+    return 0
 
 
 def install(names: Sequence[str], say: Callable[[str], None]) -> None:

@@ -85,6 +85,21 @@ def test_ci_installs_programs_even_where_all_servers_answer(monkeypatch: pytest.
     assert installed == ["mariadb"]
 
 
+def test_waiting_ends_when_the_server_answers(monkeypatch: pytest.MonkeyPatch):
+    looks = iter([["redis", "mariadb"], ["redis"], ["mariadb"]])
+    monkeypatch.setattr(start, "_missing", lambda: next(looks))
+    monkeypatch.setattr(start.time, "sleep", lambda _: None)
+    assert start.wait_for(["redis"], lambda _: None) == 0
+
+
+def test_waiting_ends_with_the_reason_when_it_never_answers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYNCETTE_TEST_REDIS", "redis://127.0.0.1:1/0")
+    said: list[str] = []
+    assert start.wait_for(["redis"], said.append, patience=0) == 1
+    catalogue.find.cache_clear()
+    assert "redis does not answer: redis://127.0.0.1:1/0" in said[0]
+
+
 def test_an_address_in_the_environment_excludes_all_others(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYNCETTE_TEST_REDIS", "redis://:secret@127.0.0.1:1/0")
     catalogue.find.cache_clear()
