@@ -32,6 +32,27 @@ class Ticked(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeatStarted(Event):
+    """A beat has written its definitions and begins to claim; ``others`` are the beats and workers it sees."""
+
+    store: str
+    namespace: str
+    store_id: str
+    beat: str
+    others: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerLost(Event):
+    """The broker cannot be reached; nothing is claimed until it is back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerBack(Event):
+    """The broker answers again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreCalled(Event):
     """One call of the store, repeats included."""
 

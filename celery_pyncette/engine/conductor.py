@@ -1,0 +1,186 @@
+"""One beat's whole work, tick by tick: start, dispatch, keep, reconcile again when the store came back empty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from celery_pyncette.clock import Clock
+from celery_pyncette.core.errors import NamespaceInUse, StoreError, StoreUnavailable
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.records import Lane
+from celery_pyncette.engine.definitions import Definitions
+from celery_pyncette.engine.dispatcher import Dispatcher, Station
+from celery_pyncette.engine.keeping import KEEP_EVERY, Neighbours
+from celery_pyncette.engine.publisher import Publisher
+from celery_pyncette.engine.reconcile import Reconciler
+from celery_pyncette.engine.stale import StaleEntries
+from celery_pyncette.events import BeatStarted, BrokerBack, BrokerLost, Observers, StoreEmptied, Ticked
+from celery_pyncette.stores.protocol import Founding, Meta, Store
+
+#: A tick ends after this, so that a beat in a long burst still answers a ping; seconds.
+_TICK_FOR = 1.0
+#: The stale entries are looked for in every n-th keeping.
+_SWEEP_EVERY = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Where a beat works and by which rules; durations in milliseconds.
+
+    ``last_runs`` answers the last runs of a stock beat; it is asked only by the beat that founds the
+    namespace.
+    """
+
+    namespace: str
+    store_name: str
+    owner: str
+    fingerprint: str
+    store_id: str
+    partitions: int | None = None
+    poll_interval: int = 1_000
+    claim_time: int = 10_000
+    batch_size: int = 100
+    stale_after: int = 3_600_000
+    about: Mapping[str, Any]
+    last_runs: Callable[[], Mapping[str, Instant]]
+
+
+class Conductor:
+    """Called from one thread; :meth:`tick` never raises for a store or broker that is away."""
+
+    def __init__(
+        self,
+        post: Post,
+        store: Store,
+        definitions: Definitions,
+        publisher: Publisher,
+        observers: Observers,
+        clock: Clock,
+    ) -> None:
+        self._post = post
+        self._store = store
+        self._definitions = definitions
+        self._publisher = publisher
+        self._observers = observers
+        self._clock = clock
+        self._dispatcher: Dispatcher | None = None
+        self._keep_at = 0.0
+        self._keepings = 0
+        self._broker_lost = False
+        timings = {name: definitions.definition(name).timing for name in definitions.static()}
+        self._neighbours = Neighbours(store, post.owner, post.about, timings)
+        self._stale = StaleEntries(store, self._neighbours, observers, post.stale_after)
+        self.meta: Meta | None = None
+
+    def tick(self) -> float:
+        """Do what is due; answers how many seconds nothing will be, at most the poll interval.
+
+        :raises StoreRefused, SchemaMismatch, NamespaceInUse: at the start only: a person must act.
+        """
+        started_at = self._clock.monotonic()
+        claimed = sent = 0
+        wait = self._post.poll_interval
+        error: str | None = None
+        try:
+            dispatcher = self._dispatcher or self._start()
+            if self._broker_answers():
+                claimed, sent, wait = self._work(dispatcher, started_at)
+            self._keep()
+        except StoreUnavailable as problem:
+            error = str(problem)
+        except StoreError as problem:
+            if self._dispatcher is None:
+                raise
+            error = str(problem)
+        seconds = self._clock.monotonic() - started_at
+        self._observers.see(Ticked(seconds=seconds, claimed=claimed, sent=sent, error=error))
+        return wait / 1000
+
+    def _start(self) -> Dispatcher:
+        post = self._post
+        meta = self._store.prepare(
+            Founding(fingerprint=post.fingerprint, partitions=post.partitions, store_id=post.store_id)
+        )
+        if meta.fingerprint != post.fingerprint:
+            raise NamespaceInUse(
+                f"namespace {post.namespace!r} in {post.store_name} belongs to {meta.fingerprint!r}, and this is "
+                f"{post.fingerprint!r}: set another pyncette_namespace, or remove the old one"
+            )
+        founded = meta.store_id == post.store_id
+        Reconciler(self._store, self._definitions, self._observers).run(post.last_runs() if founded else {})
+        self._neighbours.keep()
+        self.meta = meta
+        station = Station(post.namespace, meta.store_id, post.owner, post.claim_time, post.batch_size)
+        self._dispatcher = Dispatcher(
+            station,
+            self._store,
+            self._definitions,
+            self._publisher,
+            self._neighbours,
+            self._observers,
+            self._clock,
+        )
+        self._keep_at = self._clock.monotonic() + KEEP_EVERY / 1000
+        self._observers.see(
+            BeatStarted(
+                store=post.store_name,
+                namespace=post.namespace,
+                store_id=meta.store_id,
+                beat=post.owner,
+                others=len(self._neighbours.present) - 1,
+            )
+        )
+        return self._dispatcher
+
+    def _work(self, dispatcher: Dispatcher, started_at: float) -> tuple[int, int, int]:
+        claimed = sent = 0
+        while True:
+            waits = []
+            for lane in (Lane.ENTRIES, Lane.DELAYED):
+                done = dispatcher.cycle(lane)
+                claimed, sent = claimed + done.claimed, sent + done.sent
+                waits.append(done.wait_ms)
+                if done.emptied:
+                    self._found_again()
+                    return claimed, sent, 0
+            wait = min(waits)
+            if wait > 0 or self._clock.monotonic() - started_at > _TICK_FOR:
+                return claimed, sent, min(wait, self._post.poll_interval)
+
+    def _found_again(self) -> None:
+        """The store came back empty: everything that this process knows is written again, at once."""
+        post = self._post
+        self._observers.see(StoreEmptied(store=post.store_name, namespace=post.namespace))
+        self._dispatcher = None
+        self._start()
+
+    def _broker_answers(self) -> bool:
+        """Whether there is a broker to send to; without one nothing is claimed, so nothing is used up."""
+        ready = self._publisher.ready()
+        if ready and self._broker_lost:
+            self._observers.see(BrokerBack())
+        elif not ready and not self._broker_lost:
+            self._observers.see(BrokerLost())
+        self._broker_lost = not ready
+        return ready
+
+    def _keep(self) -> None:
+        if self._clock.monotonic() < self._keep_at:
+            return
+        self._keep_at = self._clock.monotonic() + KEEP_EVERY / 1000
+        self._neighbours.keep()
+        self._keepings += 1
+        if self._keepings % _SWEEP_EVERY == 0:
+            self._stale.sweep()
+
+    @property
+    def owes(self) -> bool:
+        """Whether the store should be told something before this process ends."""
+        return self._dispatcher is not None and self._dispatcher.owes
+
+    def give_back(self, store: Store) -> None:
+        """Settle and give back what is in hand, over a fresh store."""
+        if self._dispatcher is not None:
+            self._dispatcher.give_back(store)
