@@ -1,0 +1,38 @@
+-- Lease the records of one lane of one partition that are ready, oldest first.
+--
+-- KEYS[1] ready index of the lane  [2] key index of the partition  [3] the record m:meta, there only in partition 0
+--   The records' own keys cannot be known beforehand; they carry the same hash tag, hence live in the same slot.
+-- ARGV[1] prefix of record keys  [2] owner  [3] most records  [4] lease in ms  [5] highest store time seen, in ms
+--
+-- Result: { now, lease end, earliest ready_at of those not looked at or -1, meta record there 1 / 0,
+--           { key, lane, generation, version, token, write_id, document, body or nil }, ... }
+--   All of them are leased to the owner until the lease end.
+-- Cost: O(log n + k log n) for k records of n; k is bounded by the caller (500). Works from Redis 6.2 on.
+-- Numbers stay below 2^53 and are written with %.0f, never concatenated.
+
+local time = redis.call('TIME')
+local now = math.max(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), tonumber(ARGV[5]))
+local ends = now + tonumber(ARGV[4])
+local ends_text = string.format('%.0f', ends)
+local meta = redis.call('EXISTS', KEYS[3])
+local ready = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[3])
+local after = redis.call('ZRANGE', KEYS[1], #ready, #ready, 'WITHSCORES')
+local out = { now, ends, after[2] and tonumber(after[2]) or -1, meta }
+
+for _, key in ipairs(ready) do
+  local hash = ARGV[1] .. key
+  local row = redis.pcall('HMGET', hash, 'l', 'g', 'v', 't', 'w', 'd', 'b')
+  if row.err or not (row[2] or row[3] or row[6]) then
+    -- Evicted, or not a record at all: what is left of it in the indexes goes too.
+    redis.call('ZREM', KEYS[1], key)
+    redis.call('ZREM', KEYS[2], key)
+  else
+    local version = string.format('%.0f', (tonumber(row[3]) or 0) + 1)
+    local token = string.format('%.0f', math.max((tonumber(row[4]) or 0) + 1, now))
+    redis.call('HSET', hash, 'v', version, 't', token, 'o', ARGV[2], 'u', ends_text)
+    redis.call('ZADD', KEYS[1], ends_text, key)
+    out[#out + 1] = { key, row[1], row[2], version, token, row[5], row[6], row[7] }
+  end
+end
+
+return out
