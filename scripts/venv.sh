@@ -18,15 +18,26 @@ stop() {
     exit 1
 }
 
-cd "$(dirname "$0")/.."
+remove_venv() {
+    [ ! -e "$venv" ] || [ -e "$venv/pyvenv.cfg" ] || stop "$venv is there and is no virtual environment: it is left alone"
+    rm -rf "$venv"
+}
 
-if [ -e "$stamp" ] && [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt scripts/venv.sh ]; then
-    exit 0
-fi
+cd "$(dirname "$0")/.."
 
 command -v "$python" >/dev/null 2>&1 || stop "no $python here: install Python 3.10 or newer, or set PYTHON=/path/to/python"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     stop "$("$python" --version 2>&1) is too old: Python 3.10 or newer is needed; set PYTHON=/path/to/python"
+
+# Another interpreter than last time, named in $PYTHON, means another environment.
+if [ -n "${PYTHON:-}" ] && [ -x "$venv/bin/python" ]; then
+    version='import sys; print(sys.version_info[:3], sys.implementation.name)'
+    [ "$("$python" -c "$version")" = "$("$venv/bin/python" -c "$version")" ] || remove_venv
+fi
+
+if [ -e "$stamp" ] && [ "$stamp" -nt pyproject.toml ] && [ "$stamp" -nt scripts/venv.sh ]; then
+    exit 0
+fi
 
 make_venv() {
     # Debian ships venv without ensurepip unless python3-venv is installed; a half-made directory is left then.
@@ -43,7 +54,7 @@ make_venv() {
 
 if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     echo "making $venv with $("$python" --version 2>&1)"
-    rm -rf "$venv"
+    remove_venv
     make_venv
 fi
 

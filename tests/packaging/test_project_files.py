@@ -99,6 +99,42 @@ def test_a_python_that_is_too_old_is_refused_in_one_line(tmp_path: Path):
     assert not (tmp_path / "venv").exists()
 
 
+def test_a_directory_that_is_no_environment_is_left_alone(tmp_path: Path):
+    (tmp_path / "precious").touch()
+    command = [CHECKOUT / "scripts" / "venv.sh", tmp_path, "dev"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is no virtual environment" in done.stderr
+    assert (tmp_path / "precious").exists()
+
+
+def fake(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_without_venv_virtualenv_is_used_and_else_one_line_says_what_to_install(tmp_path: Path):
+    """As on Debian without python3-venv."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "dirname", "tr", "rm", "touch", "echo"):
+        (tools / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
+    fake(tools / "python3", 'case "$2" in *ensurepip*) exit 1;; esac\necho Python 3.11.2')
+    command = ["sh", str(CHECKOUT / "scripts" / "venv.sh"), str(tmp_path / "venv"), "dev"]
+    environment = {"PATH": str(tools)}
+
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: python3 cannot make virtual environments: apt-get install python3-venv (or install virtualenv or uv)"
+    ]
+
+    fake(tools / "virtualenv", f'echo "virtualenv $*" > {tmp_path}/called; exit 7')
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 7
+    assert (tmp_path / "called").read_text() == f"virtualenv --quiet --python python3 {tmp_path}/venv\n"
+
+
 def test_workflow_actions_are_pinned_and_nothing_is_permitted_by_default():
     for path in (CHECKOUT / ".github" / "workflows").glob("*.yml"):
         text = path.read_text()
