@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from celery_pyncette.clock import Clock
-from celery_pyncette.core.errors import NamespaceInUse, StoreError, StoreUnavailable
+from celery_pyncette.clock import Clock, new_id
+from celery_pyncette.core.errors import NamespaceInUse, SchemaMismatch, StoreError, StoreUnavailable
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Lane
 from celery_pyncette.engine.definitions import Definitions
@@ -90,13 +90,20 @@ class Conductor:
             self._keep()
         except StoreUnavailable as problem:
             error = str(problem)
+        except SchemaMismatch as problem:
+            self._dispatcher = None  # tables that were dropped are made again at the next tick
+            error = self._or_raise(problem)
         except StoreError as problem:
-            if self._dispatcher is None:
-                raise
-            error = str(problem)
+            error = self._or_raise(problem)
         seconds = self._clock.monotonic() - started_at
         self._observers.see(Ticked(seconds=seconds, claimed=claimed, sent=sent, error=error))
         return wait / 1000
+
+    def _or_raise(self, problem: StoreError) -> str:
+        """A person must act: at the start the process ends with the error, later it goes on trying."""
+        if self.meta is None:
+            raise problem
+        return str(problem)
 
     def _start(self) -> Dispatcher:
         post = self._post
@@ -151,9 +158,8 @@ class Conductor:
 
     def _found_again(self) -> None:
         """The store came back empty: everything that this process knows is written again, at once."""
-        post = self._post
-        self._observers.see(StoreEmptied(store=post.store_name, namespace=post.namespace))
-        self._dispatcher = None
+        self._observers.see(StoreEmptied(store=self._post.store_name, namespace=self._post.namespace))
+        self._post = replace(self._post, store_id=new_id(), last_runs=dict)
         self._start()
 
     def _broker_answers(self) -> bool:
@@ -170,6 +176,9 @@ class Conductor:
         if self._clock.monotonic() < self._keep_at:
             return
         self._keep_at = self._clock.monotonic() + KEEP_EVERY / 1000
+        meta = self._store.prepare(None)
+        if self.meta is not None and meta.store_id != self.meta.store_id:
+            self._start()  # it came back empty, and another beat was faster to found it again
         self._neighbours.keep()
         self._keepings += 1
         if self._keepings % _SWEEP_EVERY == 0:
