@@ -55,9 +55,8 @@ class Pattern:
             end = stretch.end + stretch.offset
             if found is not None and found * 1000 < end:
                 return Instant(found * 1000 - stretch.offset)
-            following = stretch_at(zone, stretch.end)
             resume = stretch.end
-            if following.start + following.offset >= end:
+            if stretch_at(zone, resume).offset >= stretch.offset:  # nothing comes twice
                 if found is None or found * 1000 >= LAST:
                     return NEVER
                 # No reading before ``found`` matches, so that those two days before it are early enough.

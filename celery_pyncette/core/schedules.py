@@ -39,6 +39,7 @@ __all__ = [
     "to_data",
 ]
 
+_FLAGS = ("wild_minute", "wild_hour")
 _SETS = ("minute", "hour", "day_of_month", "month", "day_of_week")
 
 
@@ -67,7 +68,7 @@ def to_data(schedule: Schedule) -> dict[str, Any]:
             return _given(kind="cron", expr=expr, seconds=seconds, timezone=timezone)
         case CronFields():
             sets = {name: sorted(getattr(schedule, name)) for name in _SETS}
-            wild = {name: getattr(schedule, name) or None for name in ("wild_minute", "wild_hour")}
+            wild = {name: getattr(schedule, name) or None for name in _FLAGS}
             return _given(kind="fields", **sets, **wild, timezone=schedule.timezone)
         case Every(interval_ms, relative):
             return _given(kind="every", ms=interval_ms, relative=relative or None)
@@ -104,7 +105,7 @@ def _built(data: Mapping[str, Any]) -> Schedule | None:
         case "cron":
             return Cron(**fields)
         case "fields":
-            wild: dict[str, Any] = {name: _flag(fields.pop(name)) for name in ("wild_minute", "wild_hour") if name in fields}
+            wild: dict[str, Any] = {name: _flag(fields.pop(name)) for name in _FLAGS if name in fields}
             return CronFields(**{name: fields.pop(name) for name in _SETS}, **wild, **fields)
         case "every":
             return Every.of_milliseconds(fields.pop("ms"), relative=_flag(fields.pop("relative", False)), **fields)
