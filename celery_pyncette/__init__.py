@@ -1,5 +1,70 @@
-"""Many beats, one schedule: leased, result-aware periodic and delayed tasks for Celery."""
+"""Many beats, one schedule: leased, result-aware periodic and delayed tasks for Celery.
+
+The names below are loaded when they are first used; importing the package loads nothing else.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from celery_pyncette.beat.scheduler import Scheduler as Scheduler
+    from celery_pyncette.core.errors import AppNotChosen as AppNotChosen
+    from celery_pyncette.core.errors import ConfigurationError as ConfigurationError
+    from celery_pyncette.core.errors import InvalidEntry as InvalidEntry
+    from celery_pyncette.core.errors import LeaseLost as LeaseLost
+    from celery_pyncette.core.errors import PyncetteError as PyncetteError
+    from celery_pyncette.core.errors import StoreNotConfigured as StoreNotConfigured
+    from celery_pyncette.core.errors import StoreUnavailable as StoreUnavailable
+    from celery_pyncette.core.errors import WrongDatabase as WrongDatabase
+    from celery_pyncette.core.policies import CatchUp as CatchUp
+    from celery_pyncette.core.policies import Delivery as Delivery
+    from celery_pyncette.core.policies import OnFailure as OnFailure
+    from celery_pyncette.core.policies import Overlap as Overlap
+    from celery_pyncette.core.policies import Policy as Policy
+    from celery_pyncette.core.records import EntrySpec as EntrySpec
+    from celery_pyncette.core.schedules import Cron as Cron
+    from celery_pyncette.core.schedules import Every as Every
+    from celery_pyncette.core.schedules import Once as Once
+
 __version__ = "0.1.0.dev0"
+
+_ERRORS = "celery_pyncette.core.errors"
+_POLICIES = "celery_pyncette.core.policies"
+_SCHEDULES = "celery_pyncette.core.schedules"
+_HOMES = {
+    "Scheduler": "celery_pyncette.beat.scheduler",
+    "EntrySpec": "celery_pyncette.core.records",
+    "Policy": _POLICIES,
+    "Delivery": _POLICIES,
+    "CatchUp": _POLICIES,
+    "Overlap": _POLICIES,
+    "OnFailure": _POLICIES,
+    "Cron": _SCHEDULES,
+    "Every": _SCHEDULES,
+    "Once": _SCHEDULES,
+    "AppNotChosen": _ERRORS,
+    "ConfigurationError": _ERRORS,
+    "InvalidEntry": _ERRORS,
+    "LeaseLost": _ERRORS,
+    "PyncetteError": _ERRORS,
+    "StoreNotConfigured": _ERRORS,
+    "StoreUnavailable": _ERRORS,
+    "WrongDatabase": _ERRORS,
+}
+
+__all__ = [*_HOMES]  # noqa: PLE0604 - one list of names, not two
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

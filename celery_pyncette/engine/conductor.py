@@ -29,7 +29,7 @@ _SWEEP_EVERY = 6
 class Post:
     """Where a beat works and by which rules; durations in milliseconds.
 
-    ``last_runs`` answers the last runs of a stock beat; it is asked only by the beat that founds the
+    ``create`` False leaves tables and namespace to somebody else. ``last_runs`` answers the last runs of a stock beat; it is asked only by the beat that founds the
     namespace.
     """
 
@@ -39,6 +39,7 @@ class Post:
     fingerprint: str
     store_id: str
     partitions: int | None = None
+    create: bool = True
     poll_interval: int = 1_000
     claim_time: int = 10_000
     batch_size: int = 100
@@ -107,9 +108,8 @@ class Conductor:
 
     def _start(self) -> Dispatcher:
         post = self._post
-        meta = self._store.prepare(
-            Founding(fingerprint=post.fingerprint, partitions=post.partitions, store_id=post.store_id)
-        )
+        founding = Founding(fingerprint=post.fingerprint, partitions=post.partitions, store_id=post.store_id)
+        meta = self._store.prepare(founding if post.create else None)
         if meta.fingerprint != post.fingerprint:
             raise NamespaceInUse(
                 f"namespace {post.namespace!r} in {post.store_name} belongs to {meta.fingerprint!r}, and this is "

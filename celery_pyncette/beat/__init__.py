@@ -1,0 +1,1 @@
+"""What ``celery beat -S celery_pyncette.Scheduler`` runs."""

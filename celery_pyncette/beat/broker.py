@@ -1,0 +1,112 @@
+"""The beat's own connection to the broker: bounded in time, confirmed, and proved before it is used."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import Celery
+
+from celery_pyncette.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+#: A connection that worked this recently is taken to work; seconds.
+_PROVED_FOR = 1.0
+_ATTEMPT_EVERY = 1.0
+#: Without these a broker that stops answering would hold the beat for ever. The application's own values win.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    # Unconfirmed, a burst to a quorum queue may be dropped without a word.
+    "amqp": {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10},
+    "redis": {"socket_timeout": 10, "socket_connect_timeout": 5},
+}
+
+
+class Broker:
+    """One connection for publishing, opened when it is first needed."""
+
+    def __init__(self, app: Celery, producer_class: Any, clock: Clock) -> None:
+        self._app = app
+        self._producer_class = producer_class
+        self._clock = clock
+        self._connection: Any = None
+        self._producer: Any = None
+        self._proved_at = 0.0
+        self._failed_at: float | None = None
+
+    @property
+    def producer(self) -> Any:
+        """The producer; None while there is no connection."""
+        return self._producer
+
+    @property
+    def pipelines(self) -> bool:
+        """Whether the producer can hand over many messages in one round trip (kombu 5.7, Redis)."""
+        producer = self._producer
+        if producer is None or not hasattr(producer, "batch"):
+            return False
+        return bool(getattr(producer.channel, "supports_batch_publish", False))
+
+    def ready(self) -> bool:
+        """Whether the broker answers; connects, or connects again, if it does not. Never raises."""
+        now = self._clock.monotonic()
+        if self._producer is not None and now - self._proved_at < _PROVED_FOR:
+            return True
+        if self._producer is None and self._failed_at is not None and now - self._failed_at < _ATTEMPT_EVERY:
+            return False
+        return self._proves() or self._connects()
+
+    def connection_errors(self) -> tuple[type[BaseException], ...]:
+        """The exceptions of the transport that mean a broken connection or channel."""
+        connection = self._connection
+        return () if connection is None else (*connection.connection_errors, *connection.channel_errors)
+
+    def used(self) -> None:
+        """Note that the broker has just answered."""
+        self._proved_at = self._clock.monotonic()
+
+    def drop(self) -> None:
+        """Give the connection up; the next :meth:`ready` makes another."""
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            try:
+                connection.collapse(socket_timeout=1)
+            except Exception as error:
+                logger.debug("broker_drop_failed", extra={"error": str(error)})
+
+    def _proves(self) -> bool:
+        if self._producer is None:
+            return False
+        try:
+            _ask(self._connection, self._producer.channel)
+        except Exception as error:
+            logger.info("broker_connection_stale", extra={"error": str(error)})
+            self.drop()
+            return False
+        self.used()
+        return True
+
+    def _connects(self) -> bool:
+        try:
+            connection = self._app.connection_for_write()
+            for name, value in _OPTIONS.get(connection.get_transport_cls().driver_type, {}).items():
+                connection.transport_options.setdefault(name, value)
+            self._connection = connection.ensure_connection(max_retries=1, interval_start=0)
+            self._producer = self._producer_class(self._connection, auto_declare=False)
+        except Exception as error:
+            self._failed_at = self._clock.monotonic()
+            logger.warning("broker_unreachable: %s", error, extra={"error": str(error)})
+            self.drop()
+            return False
+        self._failed_at = None
+        self.used()
+        return True
+
+
+def _ask(connection: Any, channel: Any) -> None:
+    """One round trip, where the transport has a cheap one."""
+    match connection.transport.driver_type:
+        case "redis":
+            channel.client.ping()
+        case "amqp":
+            channel.basic_qos(0, 0, False)

@@ -1,0 +1,125 @@
+"""Messages out of the beat, through Celery's own path: what wraps ``apply_entry`` (Sentry does) keeps working."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from celery.exceptions import QueueNotFound
+from celery.result import denied_join_result
+from kombu.exceptions import OperationalError, SerializationError
+
+from celery_pyncette.beat.broker import Broker
+from celery_pyncette.beat.entry import OccurrenceEntry
+from celery_pyncette.clock import Clock
+from celery_pyncette.core.lifecycle import Receipt, Sent
+from celery_pyncette.engine.publisher import Outgoing
+
+logger = logging.getLogger(__name__)
+
+#: What no second try can mend.
+_UNBUILDABLE = (SerializationError, QueueNotFound, TypeError, ValueError)
+_NOT_BEGUN = "the connection was lost before this message was begun"
+
+
+class Applies(Protocol):
+    """The one method of Celery's scheduler that messages go out through."""
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send one entry; errors are logged and swallowed."""
+
+
+class CeleryPublisher:
+    """An ``engine.publisher.Publisher`` over :class:`Broker`.
+
+    :param scheduler: sends one entry through ``apply_entry``, and hands the error that this swallows
+        to :meth:`failed`.
+    """
+
+    def __init__(self, scheduler: Applies, broker: Broker, clock: Clock, beat: str, entry_of: EntryOf) -> None:
+        self._scheduler = scheduler
+        self._broker = broker
+        self._clock = clock
+        self._beat = beat
+        self._entry_of = entry_of
+        self._error: BaseException | None = None
+
+    def ready(self) -> bool:
+        """See ``Publisher``."""
+        return self._broker.ready()
+
+    def failed(self, error: BaseException) -> None:
+        """Take note of the error of the entry that is being sent."""
+        self._error = error
+
+    def send_batch(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
+        """See ``Publisher``."""
+        with denied_join_result():  # or a Redis result backend subscribes to every result of every beat
+            if self._broker.pipelines:
+                self._send_piped(messages, receipts)
+            else:
+                self._send_singly(messages, receipts)
+
+    def _send_singly(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
+        for message in messages:
+            receipts.append(self._send(message))
+
+    def _send_piped(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
+        """All of them in one round trip; if that fails, nobody knows about any that was buffered."""
+        buffered: list[Receipt] = []
+        try:
+            with self._broker.producer.batch(max_size=10 * len(messages)):
+                buffered.extend(self._send(message) for message in messages)
+        except Exception as error:
+            logger.warning("publish_unsure: %s", error, extra={"count": len(buffered), "error": str(error)})
+            self._broker.drop()
+            receipts.extend(self._receipt(r, Sent.UNSURE, error) if r.sent is Sent.SENT else r for r in buffered)
+            receipts.extend(self._not_begun(message) for message in messages[len(buffered) :])
+        else:
+            receipts.extend(buffered)
+
+    def _send(self, message: Outgoing) -> Receipt:
+        producer = self._broker.producer
+        if producer is None:
+            return self._not_begun(message)
+        self._error = None
+        self._scheduler.apply_entry(self._entry_of(message), producer=producer)
+        error, self._error = self._error, None
+        receipt = Receipt(sent=Sent.SENT, task_id=message.ticket.task_id, at=self._clock.now(), beat=self._beat)
+        if error is None:
+            self._broker.used()
+            return receipt
+        return self._receipt(receipt, self._fate(error), error)
+
+    def _fate(self, error: BaseException) -> Sent:
+        """What an error says about its message."""
+        cause = error.__cause__ or error.__context__ or error
+        if isinstance(cause, _UNBUILDABLE) and not isinstance(cause, OSError):
+            return Sent.UNBUILDABLE
+        if _is_refusal(cause):
+            self._broker.drop()
+            return Sent.FAILED
+        if isinstance(cause, (OperationalError, OSError, *self._broker.connection_errors())):
+            self._broker.drop()
+            return Sent.UNSURE
+        return Sent.FAILED
+
+    def _not_begun(self, message: Outgoing) -> Receipt:
+        return Receipt(sent=Sent.FAILED, task_id=message.ticket.task_id, beat=self._beat, error=_NOT_BEGUN)
+
+    def _receipt(self, receipt: Receipt, sent: Sent, error: BaseException) -> Receipt:
+        text = f"{type(error).__name__}: {error}"
+        return Receipt(sent=sent, task_id=receipt.task_id, at=receipt.at, beat=receipt.beat, error=text)
+
+
+EntryOf = Callable[[Outgoing], OccurrenceEntry]
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether nothing can have been sent, because there was no connection."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

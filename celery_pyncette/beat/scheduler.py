@@ -1,0 +1,179 @@
+"""The class behind ``celery beat -S celery_pyncette.Scheduler``: Celery's shape outside, a conductor inside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery
+from celery.beat import Scheduler as CeleryScheduler
+
+from celery_pyncette.beat.broker import Broker
+from celery_pyncette.beat.celery_publisher import CeleryPublisher
+from celery_pyncette.beat.default_store import default_store_url, warning
+from celery_pyncette.beat.entry import OccurrenceEntry, entry_of
+from celery_pyncette.beat.hearsay import Hearsay
+from celery_pyncette.core.errors import PyncetteError
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.engine.conductor import Conductor
+from celery_pyncette.engine.publisher import Outgoing
+from celery_pyncette.entries import StaticDefinitions
+from celery_pyncette.migrate.shelve import read_last_runs
+from celery_pyncette.runtime import Runtime
+from celery_pyncette.settings import Settings
+from celery_pyncette.translate import StaticEntry, celery_schedule_of, translate_all
+
+logger = logging.getLogger(__name__)
+
+
+class Scheduler(CeleryScheduler):  # type: ignore[misc]
+    """Celery's scheduler for as many beats as you like.
+
+    Celery makes it twice: once ``lazy`` for the banner, which opens nothing, and once to run.
+    """
+
+    _conductor: Conductor | None = None
+    _broker: Broker | None = None
+    _publisher: CeleryPublisher | None = None
+    _hearsay: Hearsay | None = None
+    _ticking = False
+
+    def __init__(
+        self,
+        app: Celery,
+        schedule: Any = None,
+        max_interval: float | None = None,
+        lazy: bool = False,
+        schedule_filename: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """:param schedule_filename: only its directory is used, for the store of a beat that has no other."""
+        settings = Settings.of(app)
+        self._schedule_filename = schedule_filename or app.conf.beat_schedule_filename
+        store_url = None if settings.store_url else default_store_url(self._schedule_filename)
+        self.runtime = Runtime(app, store_url=store_url)
+        poll_interval = settings.poll_interval / 1000
+        asked = max_interval or app.conf.beat_max_loop_interval or poll_interval
+        super().__init__(app, schedule=schedule, max_interval=min(asked, poll_interval), lazy=lazy, **kwargs)
+
+    def setup_schedule(self) -> None:
+        """Read the static entries, and get ready to tick; connects to nothing yet."""
+        definitions = self._read_schedule()
+        runtime = self.runtime
+        if runtime.settings.store_url is None:
+            logger.warning(warning(runtime.store_name))
+        self._broker = Broker(self.app, self.Producer, runtime.clock)
+        self._publisher = CeleryPublisher(self, self._broker, runtime.clock, runtime.owner, self._entry_of)
+        self._conductor = runtime.conductor(definitions, self._publisher, self._last_runs)
+
+    def _read_schedule(self) -> StaticDefinitions:
+        """Entries of the configuration, those that Celery adds by default included; a bad one costs only itself."""
+        entries, rejected = translate_all(self.app)
+        for name, error in rejected.items():
+            logger.error("entry_rejected: %r: %s; the other entries run", name, error, extra={"entry": name})
+        self.schedule = {name: self._shown(entry) for name, entry in entries.items()}
+        return StaticDefinitions(self.app, self.runtime.settings, entries)
+
+    def _shown(self, entry: StaticEntry) -> Any:
+        """An entry as Celery's own code and its users' read it from ``scheduler.schedule``."""
+        spec = entry.spec
+        return self.Entry(
+            app=self.app,
+            name=spec.name,
+            task=spec.task,
+            schedule=entry.celery_schedule,
+            args=spec.args,
+            kwargs=spec.kwargs,
+            options=spec.options,
+        )
+
+    def _last_runs(self) -> Mapping[str, Instant]:
+        if not self.runtime.settings.seed:
+            return {}
+        seed = read_last_runs(self._schedule_filename)
+        if seed.last_runs:
+            logger.warning(
+                "seeded: last runs of %d entries taken from %s; the file stays as it is",
+                len(seed.last_runs),
+                seed.path,
+            )
+        return seed.last_runs
+
+    def _entry_of(self, message: Outgoing) -> OccurrenceEntry:
+        return entry_of(self.app, message, self._celery_schedule)
+
+    def _celery_schedule(self, message: Outgoing) -> Any:
+        static = self.schedule.get(message.spec.name)
+        if static is not None and message.spec.origin.value == "static":
+            return static.schedule
+        return celery_schedule_of(message.spec.schedule, self.app)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send all that is due; answers the seconds until there may be more."""
+        assert self._conductor is not None, "a lazy scheduler does not tick"
+        self._ticking = True
+        try:
+            wait = self._conductor.tick()
+            if self._hearsay is None and self._conductor.meta is not None:
+                self._hearsay = self._listen(self._conductor.meta.store_id)
+            return min(wait, self.max_interval)
+        except (SystemExit, KeyboardInterrupt):
+            self._farewell()
+            raise
+        finally:
+            self._ticking = False
+
+    def _listen(self, store_id: str) -> Hearsay:
+        runtime = self.runtime
+        hearsay = Hearsay(
+            self.app,
+            runtime.clock,
+            namespace=runtime.settings.namespace,
+            store_id=store_id,
+            beat=runtime.owner,
+            report=runtime.observers.see,
+        )
+        hearsay.start()
+        return hearsay
+
+    def _farewell(self) -> None:
+        """Give back what this beat holds; its own connection may have been interrupted mid-word."""
+        conductor = self._conductor
+        if conductor is None or not conductor.owes:
+            return
+        try:
+            store = self.runtime.farewell_store()
+            conductor.give_back(store)
+            store.close()
+        except PyncetteError as error:
+            logger.warning("farewell_failed: %s; the leases end by themselves", error)
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+        """Send one entry, and let the publisher know the error that :meth:`apply_entry` will swallow."""
+        try:
+            return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+        except Exception as error:
+            if self._publisher is not None:
+                self._publisher.failed(error)
+            raise
+
+    def close(self) -> None:
+        """Release the broker connection.
+
+        Celery calls it twice, the first time inside the signal handler on top of whatever :meth:`tick`
+        was doing: it takes no lock and does no store I/O, and leaves a connection in use alone.
+        """
+        if self._hearsay is not None:
+            self._hearsay.stop()
+        if self._broker is not None and not self._ticking:
+            self._broker.drop()
+        super().close()
+
+    @property
+    def info(self) -> str:
+        """Two lines for the banner, without secrets."""
+        return (
+            f"       . store -> {self.runtime.store_name}\n"
+            f"       . namespace -> {self.runtime.settings.namespace}"
+        )

@@ -1,0 +1,1 @@
+"""Observers: they turn events into logs, metrics, health. Nothing flows back."""

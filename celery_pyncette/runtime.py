@@ -1,0 +1,105 @@
+"""The composition root: settings, store, observers, and a beat's conductor, put together for one Celery app."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from celery import Celery
+
+import celery_pyncette
+from celery_pyncette.clock import Clock, SystemClock, new_id, owner_id
+from celery_pyncette.core.errors import StoreNotConfigured
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.engine.conductor import Conductor, Post
+from celery_pyncette.engine.definitions import Definitions
+from celery_pyncette.engine.publisher import Publisher
+from celery_pyncette.events import Observers
+from celery_pyncette.observe.logs import LogObserver
+from celery_pyncette.settings import Settings
+from celery_pyncette.stores import mask, open_store
+from celery_pyncette.stores.guarded import Guarded
+from celery_pyncette.stores.protocol import Store
+
+#: A beat that is being stopped gives back what it holds within this; seconds.
+_FAREWELL = 2.0
+
+
+class Runtime:
+    """What one process runs for one app.
+
+    :param store_url: instead of ``pyncette_store_url``; a beat has a default of its own.
+    :raises ConfigurationError: for a wrong setting.
+    """
+
+    def __init__(self, app: Celery, *, store_url: str | None = None, clock: Clock | None = None) -> None:
+        self.app = app
+        self.settings = Settings.of(app)
+        self.store_url = store_url or self.settings.store_url
+        self.clock = clock or SystemClock()
+        self.observers = Observers([LogObserver(self.clock)])
+        self.owner = owner_id(socket.gethostname())
+
+    @property
+    def store_name(self) -> str:
+        """The store's URL without its secrets."""
+        return mask(self._url())
+
+    def open_store(self, timeout: float | None = None) -> Store:
+        """The store, guarded: calls are bounded by ``timeout`` seconds (default: the clients' time-out).
+
+        :raises StoreNotConfigured: without ``pyncette_store_url``.
+        """
+        seconds = self.settings.client_store_timeout / 1000 if timeout is None else timeout
+        store = open_store(self._url(), self.settings.namespace, timeout=seconds)
+        return Guarded(store, self.observers, clock=self.clock, budget=seconds, name=self.store_name)
+
+    def farewell_store(self) -> Store:
+        """A fresh store for the last words of a beat, whose own connection may be in the middle of something."""
+        store = open_store(self._url(), self.settings.namespace, timeout=_FAREWELL / 2)
+        store.prepare(None)
+        return store
+
+    def conductor(
+        self,
+        definitions: Definitions,
+        publisher: Publisher,
+        last_runs: Callable[[], Mapping[str, Instant]],
+    ) -> Conductor:
+        """A beat's work, over a store of its own."""
+        settings = self.settings
+        post = Post(
+            namespace=settings.namespace,
+            store_name=self.store_name,
+            owner=self.owner,
+            fingerprint=fingerprint(self.app),
+            store_id=new_id(),
+            partitions=settings.partitions,
+            poll_interval=settings.poll_interval,
+            claim_time=settings.claim_time,
+            batch_size=settings.batch_size,
+            stale_after=settings.stale_after,
+            about={"host": socket.gethostname(), "pid": os.getpid(), "version": celery_pyncette.__version__},
+            last_runs=last_runs,
+            create=settings.store_create,
+        )
+        store = self.open_store(settings.beat_store_timeout / 1000)
+        return Conductor(post, store, definitions, publisher, self.observers, self.clock)
+
+    def _url(self) -> str:
+        if self.store_url is None:
+            raise StoreNotConfigured(
+                "pyncette_store_url is not set: without it only beats run, on one host; set it to the URL of a "
+                "store that all processes reach, for example redis://host:6379/1"
+            )
+        return self.store_url
+
+
+def fingerprint(app: Celery) -> str:
+    """Which application this is: its name, and the broker that it sends to, without any secret."""
+    connection: Any = app.connection_for_write()
+    host = connection.hostname or "localhost"
+    port = f":{connection.port}" if connection.port else ""
+    return f"{app.main or 'celery'} at {host}{port}/{(connection.virtual_host or '').lstrip('/')}"
