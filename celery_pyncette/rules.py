@@ -224,7 +224,7 @@ def _grace(merged: _Merged, settings: Settings, facts: Facts, warn: Callable[[st
         grace = facts.cron_deadline
         if grace < settings.shortest_grace:
             warn(
-                f"entry {merged.entry!r}: beat_cron_starting_deadline={grace / 1000} is shorter than pyncette_claim_time "
+                f"entry {merged.entry!r}: beat_cron_starting_deadline={grace / 1000} is below pyncette_claim_time "
                 f"+ pyncette_poll_interval; {settings.shortest_grace / 1000} is used"
             )
             grace = settings.shortest_grace

@@ -1,0 +1,1 @@
+"""Readers of what other schedulers have left behind."""
