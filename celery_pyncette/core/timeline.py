@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.instants import Instant
@@ -39,8 +40,6 @@ def zone_named(name: str) -> tzinfo:
 
     :raises InvalidEntry: where there is none.
     """
-    from zoneinfo import ZoneInfo
-
     if not isinstance(name, str):
         raise InvalidEntry("timezone", name, "must be the name of a time zone, as in Europe/Berlin")
     try:

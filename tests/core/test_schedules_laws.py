@@ -319,7 +319,7 @@ def test_a_schedule_of_another_kind_has_no_stored_form() -> None:
 def test_any_string_is_read_or_refused(expr: str) -> None:
     for seconds in (None, "first", "last"):
         try:
-            cron = Cron(expr, seconds=seconds)  # type: ignore[arg-type]
+            cron = Cron(expr, seconds=seconds)
         except InvalidEntry:
             continue
         else:
