@@ -1,8 +1,8 @@
 """Stock beat's schedule file, read for the last runs of its entries.
 
 The file is opened for reading only, never created, locked or changed. It holds pickles; they are read by an unpickler
-that makes nothing but plain data, times and zones: Celery's own classes are replaced by stand-ins that do nothing, and a
-pickle that names anything else is not read at all.
+that makes nothing but plain data, times and zones: Celery's own classes are replaced by stand-ins that do nothing, and
+a pickle that names anything else is not read at all.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _value(path: Path, file: Path) -> bytes:
         raise _NotReadable(f"it was written with {kind}, which this Python lacks") from None
     # "u": gdbm would lock it, and a stock beat that still runs holds the lock.
     with closing(module.open(str(path if kind != "dbm.gnu" else file), "ru" if kind == "dbm.gnu" else "r")) as shelf:
-        return _checked(shelf[_ENTRIES] if _ENTRIES in shelf else None)
+        return _checked(shelf.get(_ENTRIES))
 
 
 def _from_sqlite(file: Path) -> bytes:
