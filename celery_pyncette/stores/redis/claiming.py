@@ -1,83 +1,86 @@
-"""One claim over several partitions: how the limit is shared out, and how the answers become one batch."""
+"""One claim over several partitions: how many of each, and how the answers become one batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import heapq
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery_pyncette.core.errors import CorruptRecord
 from celery_pyncette.core.instants import NEVER, Instant
-from celery_pyncette.core.records import Key, Record
+from celery_pyncette.core.records import Record
 from celery_pyncette.stores.protocol import ClaimBatch, ClaimRequest
 from celery_pyncette.stores.redis import fields
 
 #: The most that one call of the script leases, so that no other client waits long.
 ROWS_PER_CALL = 500
 
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many records are asked of one partition."""
-
-    partition: int
-    limit: int
+#: Asks ``claim.lua`` for so many of each partition, at once; True to look only.
+Ask = Callable[[Sequence[tuple[int, int]], bool], Sequence[Any]]
 
 
 class Claiming:
-    """Round by round: first an equal share of each partition, then the rest of those that had more.
+    """Of one partition the records are simply taken; of several it is looked first which are the oldest of all.
 
-    ``turn`` moves on with every claim, so that a small limit reaches each partition in turn.
+    Between the look and the claim others may have taken some: then the batch is smaller.
     """
 
-    def __init__(self, request: ClaimRequest, partitions: Sequence[int], turn: int) -> None:
-        shift = turn % max(1, len(partitions))
+    def __init__(self, request: ClaimRequest, partitions: Sequence[int], ask: Ask) -> None:
         self._request = request
-        self._open = [*partitions[shift:], *partitions[:shift]]
-        self._records: dict[Key, Record] = {}
+        self._partitions = partitions
+        self._ask = ask
+        self._records: list[tuple[int, Record]] = []
         self._corrupt: list[CorruptRecord] = []
         self._left: dict[int, int] = {}
         self._now = 0
-        self._meta = False
-        self.first = True
-
-    def shares(self) -> list[Share]:
-        """What to ask next; nothing once the limit is reached or nobody has more."""
-        room = max(0, self._request.limit - len(self._records) - len(self._corrupt))
-        if not self._open or (not self.first and not room):
-            return []
-        each, more = divmod(room, len(self._open))
-        limits = [each + (place < more) for place in range(len(self._open))]
-        return [Share(p, min(n, ROWS_PER_CALL)) for p, n in zip(self._open, limits, strict=True) if n or self.first]
-
-    def take(self, shares: Sequence[Share], answers: Sequence[Any]) -> None:
-        """Take in the answers of ``claim.lua``; one more in the first round says whether ``m:meta`` is there."""
-        self._open = []
-        for share, (now, until, left, meta, *rows) in zip(shares, answers, strict=False):
-            self._now = max(self._now, now)
-            self._left[share.partition] = NEVER if left < 0 else left
-            self._meta = self._meta or bool(meta)
-            if 0 <= left <= now:
-                self._open.append(share.partition)
-            for row in rows:
-                self._add(row, until)
-        if len(answers) > len(shares):
-            self._meta = bool(answers[-1])
-        self.first = False
-
-    def _add(self, row: Any, until: int) -> None:
-        try:
-            record = fields.claimed(row, self._request.owner, until)
-        except CorruptRecord as error:
-            self._corrupt.append(error)
-        else:
-            self._records[record.key] = record
+        self.meta = False
 
     def batch(self) -> ClaimBatch:
+        """Claim, and put together what was answered."""
+        limit = max(0, self._request.limit)
+        wanted = dict.fromkeys(self._partitions, limit) if len(self._partitions) == 1 else self._look(limit)
+        while wanted:
+            asked = [(partition, min(count, ROWS_PER_CALL)) for partition, count in wanted.items()]
+            answers = self._ask(asked, False)
+            for (partition, count), answer in zip(asked, answers, strict=True):
+                left = self._take(partition, answer)
+                wanted[partition] -= count
+                if wanted[partition] <= 0 or left > self._now:
+                    del wanted[partition]
+        self._records.sort(key=lambda pair: (pair[0], pair[1].key))
         return ClaimBatch(
             now=Instant(self._now),
-            records=tuple(self._records.values()),
+            records=tuple(record for _, record in self._records),
             next_ready_at=Instant(min(self._left.values(), default=NEVER)),
-            meta=self._meta,
+            meta=self.meta,
             corrupt=tuple(self._corrupt),
         )
+
+    def _look(self, limit: int) -> dict[int, int]:
+        """How many of each partition are among the oldest of all."""
+        asked = [(partition, min(limit, ROWS_PER_CALL)) for partition in self._partitions]
+        ready: list[tuple[int, int]] = []
+        for (partition, _), (now, _, left, meta, times, _) in zip(asked, self._ask(asked, True), strict=True):
+            self._note(partition, now, left, meta)
+            ready += [(time, partition) for time in times]
+        oldest = heapq.nsmallest(limit + 1, ready)
+        wanted = dict(Counter(partition for _, partition in oldest[:limit]))
+        if len(oldest) > limit:
+            self._left[oldest[limit][1]] = oldest[limit][0]
+        return wanted
+
+    def _note(self, partition: int, now: int, left: int, meta: int) -> int:
+        self._now = max(self._now, now)
+        self.meta = self.meta or bool(meta)
+        self._left[partition] = NEVER if left < 0 else left
+        return self._left[partition]
+
+    def _take(self, partition: int, answer: Sequence[Any]) -> int:
+        now, until, left, meta, times, rows = answer
+        for time, row in zip(times, rows, strict=True):
+            try:
+                self._records.append((time, fields.claimed(row, self._request.owner, until)))
+            except CorruptRecord as error:
+                self._corrupt.append(error)
+        return self._note(partition, now, left, meta)

@@ -3,11 +3,10 @@
 ======================================  ========  ====================================================
 ``pyncette:{ns:0}:s:report``            HASH      one record; its fields are in ``fields.py``
 ``pyncette:{ns:0}/ready/0``             ZSET      ``ready_at`` by record key, one per claimable lane
-``pyncette:{ns:0}/keys``                ZSET      record keys at score 0 for scans; without parked messages
+``pyncette:{ns:0}/keys``                ZSET      record keys at score 0, for scans in key order
 ======================================  ========  ====================================================
 
-Keeping records (lane 2) are never claimed and have no ready index. Parked messages are not in
-``keys``: a scan walks them in the ready index of their lane.
+Keeping records (lane 2) are never claimed and have no ready index.
 """
 
 from __future__ import annotations

@@ -8,25 +8,25 @@ interpreter closes them as soon as nobody uses them.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from redis import Redis, exceptions
-from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import ConnectionPool, SSLConnection
-from redis.retry import Retry
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
+from redis.crc import key_slot
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 
 from celery_pyncette.stores.redis.address import Address, Kind
 
+Host = tuple[str, int]
 LOST = (exceptions.ConnectionError, exceptions.TimeoutError)
 #: The driver's own annotations are incomplete, and differ from release to release.
 _Sentinel: Any = Sentinel
 _SentinelPool: Any = SentinelConnectionPool
-_Node: Any = ClusterNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,26 @@ class ServerLink:
         return pool
 
 
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Which master has which slot, as one process saw it; ``clients`` grows as masters are asked."""
+
+    pid: int
+    last_slots: Sequence[int]
+    masters: Sequence[Host]
+    clients: dict[Host, Any]
+
+
 class ClusterLink:
-    """The masters of a Cluster. After a lost or moved node the next call asks for the map anew."""
+    """The masters of a Cluster. After a lost or moved node the next call asks any known node for the map anew.
+
+    Nothing of the driver's own Cluster client is needed, whose retries and start-up cost could not be turned off.
+    """
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._made: tuple[int, Any] | None = None
+        self._known: tuple[Host, ...] = address.hosts
+        self._map: Map | None = None
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
         try:
@@ -104,65 +118,73 @@ class ClusterLink:
             raise
 
     def each_server(self, *command: Any) -> list[Any]:
-        cluster = self._cluster()
-        return [cluster.get_redis_connection(node).execute_command(*command) for node in cluster.get_primaries()]
+        masters = self._current().masters
+        return [_pipelined(self._client(host), [Command("", command)])[0] for host in dict.fromkeys(masters)]
 
     def close(self) -> None:
-        self._made = None
+        self._map = None
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
-        answers = self._by_node(commands)
+        answers = self._by_master(commands)
         moved = [i for i, answer in enumerate(answers) if type(answer) is exceptions.MovedError]
         if moved:
             self.close()
-            for i, answer in zip(moved, self._by_node([commands[i] for i in moved]), strict=True):
+            for i, answer in zip(moved, self._by_master([commands[i] for i in moved]), strict=True):
                 if type(answer) is exceptions.MovedError:
                     raise exceptions.ConnectionError("the Cluster is moving its slots")
                 answers[i] = answer
         for i, answer in enumerate(answers):
-            if isinstance(answer, exceptions.AskError):
-                answers[i] = self._follow(answer, commands[i])
+            if isinstance(answer, exceptions.AskError):  # its slot is moving now: the node that gets it has it already
+                asking = [Command("", ("ASKING",)), commands[i]]
+                answers[i] = _pipelined(self._client((answer.host, answer.port)), asking)[1]
         return answers
 
-    def _by_node(self, commands: Sequence[Command]) -> list[Any]:
-        cluster = self._cluster()
-        groups: dict[str, list[int]] = defaultdict(list)
-        nodes: dict[str, Any] = {}
+    def _by_master(self, commands: Sequence[Command]) -> list[Any]:
+        seen = self._current()
+        groups: dict[Host, list[int]] = defaultdict(list)
         for i, command in enumerate(commands):
-            node = cluster.get_node_from_key(command.route)
-            nodes[node.name] = node
-            groups[node.name].append(i)
+            groups[seen.masters[bisect_left(seen.last_slots, key_slot(command.route.encode()))]].append(i)
         answers: list[Any] = [None] * len(commands)
-        for name, places in groups.items():
-            client = cluster.get_redis_connection(nodes[name])
-            for i, answer in zip(places, _pipelined(client, [commands[i] for i in places]), strict=True):
+        for host, places in groups.items():
+            for i, answer in zip(places, _pipelined(self._client(host), [commands[i] for i in places]), strict=True):
                 answers[i] = answer
         return answers
 
-    def _follow(self, error: exceptions.AskError, command: Command) -> Any:
-        """A slot is being moved at this moment: ask the node that gets it."""
-        cluster = self._cluster()
-        node = cluster.get_node(host=error.host, port=error.port)
-        if node is None:
-            self.close()
-            return error
-        asking = [Command(command.route, ("ASKING",)), command]
-        return _pipelined(cluster.get_redis_connection(node), asking)[1]
+    def _client(self, host: Host) -> Any:
+        clients = self._current().clients
+        if host not in clients:
+            clients[host] = self._connected(host)
+        return clients[host]
 
-    def _cluster(self) -> Any:
-        made = self._made
-        if made is None or made[0] != os.getpid():
-            made = self._made = (os.getpid(), self._connect())
-        return made[1]
+    def _connected(self, host: Host) -> Any:
+        options = {**self._address.options, "host": host[0], "port": host[1]}
+        return Redis(connection_pool=ConnectionPool(connection_class=self._address.connection, **options))
 
-    def _connect(self) -> RedisCluster:
-        options = {k: v for k, v in self._address.options.items() if k not in ("host", "port", "retry")}
-        return RedisCluster(
-            startup_nodes=[_Node(host, port) for host, port in self._address.hosts],
-            retry=Retry(NoBackoff(), 0),
-            ssl=issubclass(self._address.connection, SSLConnection),
-            **options,
-        )
+    def _current(self) -> Map:
+        seen = self._map
+        if seen is None or seen.pid != os.getpid():
+            seen = self._map = self._discover()
+        return seen
+
+    def _discover(self) -> Map:
+        lost: Exception = exceptions.ConnectionError("no node of the Cluster is known")
+        for host in dict.fromkeys([*self._known, *self._address.hosts]):
+            client = self._connected(host)
+            try:
+                ranges = sorted(
+                    (last, first, owner) for first, last, owner, *_ in client.execute_command("CLUSTER", "SLOTS")
+                )
+            except LOST as error:
+                lost = error
+                continue
+            ranges = sorted((last, first, owner) for first, last, owner, *_ in answer)
+            # An empty name stands for the node that was asked.
+            masters = [((owner[0] or b"").decode() or host[0], owner[1]) for _, _, owner in ranges]
+            if sum(last - first + 1 for last, first, _ in ranges) < SLOTS:
+                raise exceptions.ClusterDownError("not all slots are served")
+            self._known = tuple(dict.fromkeys(masters))
+            return Map(os.getpid(), [last for last, _, _ in ranges], masters, {host: client})
+        raise lost
 
 
 def _pipelined(client: Any, commands: Sequence[Command]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ClusterError, NoScriptError, ReadOnlyError, RedisError
 
 from celery_pyncette.stores.redis.link import Command, Link
 from celery_pyncette.stores.redis.refusals import translate
@@ -33,10 +33,7 @@ class Session:
                     answers[i] = answer
         except (RedisError, OSError) as error:
             raise translate(error, self._store) from error
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise translate(answer, self._store) from answer
-        return answers
+        return self._checked(answers)
 
     def each_server(self, *command: Any) -> list[Any]:
         """The answers of every master. :raises StoreError: if one failed."""
@@ -44,8 +41,13 @@ class Session:
             answers = self._link.each_server(*command)
         except (RedisError, OSError) as error:
             raise translate(error, self._store) from error
+        return self._checked(answers)
+
+    def _checked(self, answers: list[Any]) -> list[Any]:
         for answer in answers:
             if isinstance(answer, Exception):
+                if isinstance(answer, (ReadOnlyError, ClusterError)):
+                    self._link.close()  # the roles have changed: the next call looks for the master anew
                 raise translate(answer, self._store) from answer
         return answers
 

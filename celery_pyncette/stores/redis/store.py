@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from celery_pyncette.clock import Clock
 from celery_pyncette.core.errors import SchemaMismatch
@@ -27,7 +27,7 @@ from celery_pyncette.stores.protocol import (
 )
 from celery_pyncette.stores.redis import fields, server
 from celery_pyncette.stores.redis.address import Kind, read_url
-from celery_pyncette.stores.redis.claiming import Claiming, Share
+from celery_pyncette.stores.redis.claiming import Claiming
 from celery_pyncette.stores.redis.keys import PartitionKeys
 from celery_pyncette.stores.redis.link import Command, link_to
 from celery_pyncette.stores.redis.scanning import Scanning
@@ -46,11 +46,9 @@ _VERDICTS = {1: Verdict.APPLIED, 2: Verdict.STALE, 3: Verdict.MISSING, 4: Verdic
 class RedisStore:
     """See ``protocol.Store``, and ``address.py`` for the URLs.
 
-    ``fetch`` is one round trip. ``claim`` and ``apply`` are one, on a Cluster one per node, and a
-    second one where the first share of a partition did not fill the limit. A scan answers entries
-    and keeping records in key order, then parked messages by partition, ``ready_at`` and key: one
-    that is claimed meanwhile may be answered twice. Each node of a Cluster has its own clock;
-    ``now`` is the latest of those that were asked.
+    ``fetch`` and ``apply`` are one round trip, on a Cluster one per node. So is ``claim`` of one
+    partition; of several it looks first which of all are the oldest, and claims them if there are
+    any. Each node of a Cluster has its own clock; ``now`` is the latest of those that were asked.
 
     :param timeout: seconds for each connect and each read. Nothing is repeated here (``guarded`` does).
     :param clock: not used: leases live on the server's clock.
@@ -64,7 +62,16 @@ class RedisStore:
         self._default_partitions = 16 if address.kind is Kind.CLUSTER else 1
         self._partitions: int | None = None
         self._keys: dict[int, PartitionKeys] = {}
-        self._turns = itertools.count()
+
+    @property
+    def partitions(self) -> int:
+        """The namespace's number of partitions; read once. :raises SchemaMismatch: if it was never founded."""
+        if self._partitions is None:
+            meta = read_meta(self)
+            if meta is None:
+                raise SchemaMismatch(f"{self.url} has no namespace {self.namespace!r}: start a beat, it creates it")
+            self._partitions = meta.partitions
+        return self._partitions
 
     def __repr__(self) -> str:
         return f"RedisStore({self.url!r}, {self.namespace!r})"
@@ -86,20 +93,22 @@ class RedisStore:
         return server.warnings(self._session)
 
     def claim(self, request: ClaimRequest) -> ClaimBatch:
-        partitions = range(self._count()) if request.partitions is None else request.partitions
-        claiming = Claiming(request, partitions, next(self._turns))
-        while shares := claiming.shares():
-            commands = [self._claim(request, share) for share in shares]
-            if claiming.first and 0 not in partitions:
-                commands.append(Command(self._meta_key(), ("EXISTS", self._meta_key())))
-            claiming.take(shares, self._session.ask(commands))
+        partitions = range(self.partitions) if request.partitions is None else request.partitions
+
+        def ask(counts: Sequence[tuple[int, int]], look: bool) -> list[Any]:
+            lease = -1 if look else request.lease_ms
+            return self._session.ask([self._claim(request, partition, count, lease) for partition, count in counts])
+
+        claiming = Claiming(request, partitions, ask)
+        if 0 not in partitions:
+            claiming.meta = bool(self._session.ask([Command(self._meta_key(), ("EXISTS", self._meta_key()))])[0])
         return claiming.batch()
 
-    def _claim(self, request: ClaimRequest, share: Share) -> Command:
-        keys = self._of(share.partition)
+    def _claim(self, request: ClaimRequest, partition: int, count: int, lease_ms: int) -> Command:
+        keys = self._of(partition)
         return CLAIM.call(
             [keys.ready[request.lane], keys.index, keys.record(META)],
-            [keys.prefix, request.owner, share.limit, request.lease_ms, request.seen],
+            [keys.prefix, request.owner, count, lease_ms, request.seen],
         )
 
     def apply(self, changes: Sequence[Change], seen: Instant = Instant(0)) -> Applied:
@@ -147,20 +156,11 @@ class RedisStore:
         return Fetched(fields.instant(now), tuple(fields.read(key, row) for key, row in zip(keys, rows, strict=True)))
 
     def scan(self, query: Query, cursor: str | None = None) -> Page:
-        keys = [self._of(partition) for partition in range(self._count())]
+        keys = [self._of(partition) for partition in range(self.partitions)]
         return Scanning(self._session, keys, query).page(cursor)
 
-    def _count(self) -> int:
-        """The namespace's number of partitions; read once. :raises SchemaMismatch: if it was never founded."""
-        if self._partitions is None:
-            meta = read_meta(self)
-            if meta is None:
-                raise SchemaMismatch(f"{self.url} has no namespace {self.namespace!r}: start a beat, it creates it")
-            self._partitions = meta.partitions
-        return self._partitions
-
     def _partition(self, key: Key) -> int:
-        return 0 if key[:2] in ("m:", "p:") else partition_of(key, self._count())
+        return 0 if key[:2] in ("m:", "p:") else partition_of(key, self.partitions)
 
     def _of(self, partition: int) -> PartitionKeys:
         keys = self._keys.get(partition)

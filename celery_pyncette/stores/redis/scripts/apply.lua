@@ -41,7 +41,7 @@ local function write(hash, at, version, write_id, lease_for, old_lane)
   if lane ~= '2' then
     redis.call('ZADD', KEYS[2 + tonumber(lane)], ready, key)
   end
-  if not old_lane and string.sub(key, 1, 2) ~= 'e:' then
+  if not old_lane then
     redis.call('ZADD', KEYS[1], 0, key)
   end
 end
