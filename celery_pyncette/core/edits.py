@@ -84,21 +84,22 @@ def replaced(
     run = record.run
     if run is None:
         return after
+    again = same_timing and definition.spec.enabled and not gone
     if run.is_open:
-        return _drop_open(after, run, same_timing, rules)
-    return replace(after, run=replace(run, replan=same_timing and not gone))
+        return _drop_open(after, run, again, rules)
+    return replace(after, run=replace(run, replan=again))
 
 
-def _drop_open(after: Record, run: Run, same_timing: bool, rules: Rules) -> Record:
-    """The open run of the old definition ends; with the same schedule its occurrence is planned again."""
+def _drop_open(after: Record, run: Run, again: bool, rules: Rules) -> Record:
+    """The open run of the old definition ends; ``again`` (the same schedule): its occurrence is planned again."""
     counters = after.counters
     gated = not rules.at_most_once or rules.start_attempts > 1
-    if same_timing and run.starts == 0 and gated:
+    if again and run.starts == 0 and gated:
         counters = replace(counters, expected=counters.expected - 1)
         return replace(after, run=None, due_at=run.due_at, counters=counters)
     ended = replace(counters, started=counters.started + (run.starts > 0), skipped=counters.skipped + (run.starts == 0))
-    again = same_timing and run.starts > 0 and not rules.at_most_once
-    return replace(after, run=None, counters=ended, due_at=run.due_at if again else after.due_at)
+    repeat = again and run.starts > 0 and not rules.at_most_once
+    return replace(after, run=None, counters=ended, due_at=run.due_at if repeat else after.due_at)
 
 
 def unscheduled(record: Record, generation: str) -> Write:
@@ -114,11 +115,16 @@ def paused(record: Record, pause: Pause) -> Record:
 
 
 def resumed(record: Record, now: Instant, catch_up: str | None = None) -> Record | None:
-    """The entry awake; ``catch_up`` decides about what it missed, else its policy does. None if it was not paused."""
+    """The entry awake; ``catch_up`` decides about what it missed, else its policy does. None if it was not paused.
+
+    While something missed waits for that decision, a pause that ended ``now`` says so.
+    """
     if record.paused is None:
         return None
+    if record.due_at > now:
+        return replace(record, paused=None)
     mode = record.paused.catch_up if catch_up is None else catch_up
-    return replace(record, paused=None if mode is None else Pause(until=now, catch_up=mode))
+    return replace(record, paused=Pause(until=now, catch_up=mode))
 
 
 def run_now(record: Record, now: Instant) -> Write:

@@ -25,7 +25,7 @@ import enum
 import uuid
 from dataclasses import dataclass, replace
 
-from celery_pyncette.core.taking import DueTimes, Skips, Taken, skip_all, take
+from celery_pyncette.core.taking import DueTimes, OneTime, Skips, Taken, skip_all, take
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.partitions import one_shot_key
 from celery_pyncette.core.policies import CatchUp, OnFailure, Overlap, Rules
@@ -144,23 +144,24 @@ def plan(record: Record, now: Instant, times: DueTimes, rules: Rules, backend: B
         return Plan(record=record, first=Write(record=None))
     if record.dead is not None:
         return _release(record)
-    mode = None
-    if record.paused is not None:
-        if record.paused.until > now:
-            return _release(record)
-        mode = None if record.paused.catch_up is None else CatchUp(record.paused.catch_up)
-        record = replace(record, paused=None)
-    if record.due_at > now:
+    if record.paused is not None and record.paused.until > now:
         return _release(record)
-    return _due(record, now, times, rules, mode)
+    if record.due_at > now:
+        return _release(replace(record, paused=None))
+    return _due(record, now, _times_of(record, times), rules)
 
 
-def _due(record: Record, now: Instant, times: DueTimes, rules: Rules, mode: CatchUp | None) -> Plan:
+def _times_of(record: Record, times: DueTimes) -> DueTimes:
+    """One occurrence of an entry has the entry's schedule, and is due once."""
+    return OneTime(record.due_at) if record.key.startswith("o:") else times
+
+
+def _due(record: Record, now: Instant, times: DueTimes, rules: Rules) -> Plan:
     if rules.expires_at is not None and rules.expires_at <= now:
         taken = skip_all(record.due_at, now, times, Skip.DEADLINE)
     else:
-        taken = take(record.due_at, now, times, rules, mode)
-    counted = _count(record, taken)
+        taken = take(record.due_at, now, times, rules, record.paused)
+    counted = _count(record, taken, now)
     if taken.fire is None:
         return Plan(record=record, first=_skip_write(counted, now, rules), taken=taken, skips=taken.skips)
     if rules.aware:
@@ -192,7 +193,8 @@ def _due_aware(record: Record, counted: Record, taken: Taken, fire: Instant, now
             epoch=record.epoch,
         )
         skipped = 0 if taken.skips is None else taken.skips.count
-        parent = replace(counted, counters=_add(record.counters, expected=skipped, skipped=skipped), lease=None)
+        counters = _add(record.counters, expected=skipped, skipped=skipped)
+        parent = replace(counted, counters=counters, lease=None)
         write = Write(record=parent, creates=(child,))
         return Plan(record=record, first=write, taken=replace(taken, fire=None), skips=taken.skips)
     run = Run(due_at=fire, generation=record.generation, deadline=_deadline(now, rules), until=now)
@@ -260,7 +262,7 @@ def _finalise(record: Record, run: Run, outcome: Outcome, now: Instant, times: D
         record = replace(record, paused=Pause(note=f"run of {run.due_at} failed"))
     if rules.catch_up is CatchUp.NONE and record.paused is None and record.due_at <= now:
         taken = skip_all(record.due_at, now, times, Skip.OVERLAP)
-        return replace(_use_up(_count(record, taken), run, outcome, now, rules), skips=taken.skips, taken=taken)
+        return replace(_use_up(_count(record, taken, now), run, outcome, now, rules), skips=taken.skips, taken=taken)
     return _use_up(record, run, outcome, now, rules)
 
 
@@ -321,7 +323,7 @@ def _use_up(
     dead_end = given_up or reason == Skip.DEADLINE.value
     if record.removed:
         write = Write(record=None)
-    elif record.one_shot and after.due_at >= NEVER:
+    elif _is_over(after):
         write = _bury(after, now, rules) if dead_end else _finish(after, now)
     else:
         write = Write(record=after)
@@ -339,7 +341,7 @@ def settle(plan: Plan, stored: Record, receipt: Receipt, now: Instant, times: Du
         case Settle.ADVANCE:
             return _advance_as_holder(plan, stored, receipt, now, times, rules)
         case Settle.ADVANCED:
-            return _after_use(plan, stored, receipt.sent, now, rules)
+            return _after_use(plan, receipt.sent, now, rules)
         case Settle.MARK:
             return _mark(plan, stored, receipt.sent, now, rules)
         case None:
@@ -358,24 +360,30 @@ def _advance_as_holder(
         return Write(record=replace(stored, lease=None))
     next_due = plan.taken.next_due
     if stored.timing != plan.record.timing:
-        next_due = times.next_after(now)
-    taken = replace(plan.taken, next_due=next_due)
-    over = stored.paused is not None and stored.paused.until <= now
-    counted = _count(replace(stored, paused=None if over else stored.paused), taken)
+        next_due = _times_of(stored, times).next_after(now)
+    counted = _count(stored, replace(plan.taken, next_due=next_due), now)
     if receipt.sent is Sent.UNBUILDABLE:
         return _unbuildable(counted, now, rules)
     return _use(counted, plan.send.due_at, receipt, now, rules)
 
 
-def _after_use(plan: Plan, stored: Record, sent: Sent, now: Instant, rules: Rules) -> Write | None:
+def _after_use(plan: Plan, sent: Sent, now: Instant, rules: Rules) -> Write | None:
     match sent:
         case Sent.SENT | Sent.UNSURE:
             return None
         case Sent.FAILED:
-            return hold_back(replace(plan.record, version=stored.version, token=stored.token), SEND_AGAIN)
+            return hold_back(_put_back(plan), SEND_AGAIN)
         case Sent.UNBUILDABLE:
-            undone = replace(stored, counters=_add(stored.counters, started=-1))
-            return _unbuildable(replace(undone, removed=False, lease=None), now, rules)
+            assert plan.taken is not None
+            return _unbuildable(_count(plan.record, plan.taken, now), now, rules)
+
+
+def _put_back(plan: Plan) -> Record:
+    """The record as it was claimed, but for what was skipped on the way: that stays so, and stays counted."""
+    record, taken = plan.record, plan.taken
+    assert taken is not None and taken.fire is not None
+    skipped = 0 if taken.skips is None else taken.skips.count
+    return replace(record, due_at=taken.fire, counters=_add(record.counters, expected=skipped, skipped=skipped))
 
 
 def _mark(plan: Plan, stored: Record, sent: Sent, now: Instant, rules: Rules) -> Write | None:
@@ -421,22 +429,30 @@ def _use(counted: Record, due_at: Instant, receipt: Receipt, now: Instant, rules
     )
     recent = remembered(counted, line, rules)
     used = replace(counted, lease=None, counters=_add(counted.counters, started=1), recent=recent)
-    return _finish(used, now) if used.one_shot else Write(record=used)
+    if not _is_over(used):
+        return Write(record=used)
+    # What may have to be put back leaves a tombstone, so that its versions go on and never start anew.
+    return _finish(used, now, keep=rules.claim_time if rules.at_most_once else 0)
 
 
 def _skip_write(counted: Record, now: Instant, rules: Rules) -> Write:
     rested = replace(counted, lease=None)
-    return _bury(rested, now, rules) if rested.one_shot else Write(record=rested)
+    return _bury(rested, now, rules) if _is_over(rested) else Write(record=rested)
 
 
 def _unbuildable(counted: Record, now: Instant, rules: Rules) -> Write:
     skipped = replace(counted, lease=None, counters=_add(counted.counters, skipped=1))
-    return _bury(skipped, now, rules) if skipped.one_shot else Write(record=skipped)
+    return _bury(skipped, now, rules) if _is_over(skipped) else Write(record=skipped)
 
 
-def _finish(record: Record, now: Instant) -> Write:
-    """Delete a one-shot; a young one leaves a tombstone until it is ``TOMBSTONE`` old."""
-    rest = record.created_at + TOMBSTONE - now
+def _is_over(record: Record) -> bool:
+    """Whether a one-shot has nothing left to do; one that an edit made of a recurring entry may have."""
+    return record.one_shot and record.due_at >= NEVER
+
+
+def _finish(record: Record, now: Instant, keep: int = 0) -> Write:
+    """Delete a one-shot; a young one leaves a tombstone until it is ``TOMBSTONE`` old, at least for ``keep``."""
+    rest = max(keep, record.created_at + TOMBSTONE - now)
     if rest <= 0:
         return Write(record=None)
     bare = replace(record, removed=True, due_at=NEVER, body=None, recent=())
@@ -459,11 +475,15 @@ def remembered(record: Record, line: Recent, rules: Rules) -> tuple[Recent, ...]
     return () if rules.recent_runs == 0 else (record.recent + (line,))[-rules.recent_runs :]
 
 
-def _count(record: Record, taken: Taken) -> Record:
+def _count(record: Record, taken: Taken, now: Instant) -> Record:
+    """The record after these occurrences; a pause that is over is kept while it has more missed ones to decide."""
+    pause = record.paused
+    if pause is not None and pause.until <= now and pause.until < taken.next_due:
+        pause = None
     skipped = 0 if taken.skips is None else taken.skips.count
     counters = _add(record.counters, expected=taken.expected, skipped=skipped)
     exhausted = record.spec.max_runs is not None and counters.expected - counters.skipped >= record.spec.max_runs
-    return replace(record, counters=counters, due_at=NEVER if exhausted else taken.next_due)
+    return replace(record, counters=counters, paused=pause, due_at=NEVER if exhausted else taken.next_due)
 
 
 def _add(counters: Counters, expected: int = 0, started: int = 0, skipped: int = 0) -> Counters:

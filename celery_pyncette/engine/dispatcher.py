@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from celery_pyncette.clock import Clock
 from celery_pyncette.core.errors import CorruptRecord
 from celery_pyncette.core.instants import NEVER, Instant
-from celery_pyncette.core.lifecycle import Plan, Receipt, Sent, Settle, hold_back, plan, settle
+from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent, Settle, hold_back, plan, settle
+from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Key, Lane, Origin, Record, Write
+from celery_pyncette.core.taking import OneTime
 from celery_pyncette.engine.announce import Announcer
 from celery_pyncette.engine.definitions import Definitions, Meaning
 from celery_pyncette.engine.keeping import Neighbours
@@ -45,12 +47,16 @@ class Station:
 
 @dataclass(slots=True)
 class Step:
-    """One record on its way through a chunk; ``stored`` is what the store has now."""
+    """One record on its way through a chunk; ``stored`` is what the store has now.
+
+    ``uses_up``: the settlement that was decided last takes up what the plan says.
+    """
 
     plan: Plan
     meaning: Meaning | None
     stored: Record
     receipt: Receipt | None = None
+    uses_up: bool = False
 
 
 @dataclass(slots=True)
@@ -103,6 +109,7 @@ class Dispatcher:
         self._hand = InHand()
         self._now = Instant(0)
         self._next = NEVER
+        self._neighbours_read = False
 
     def cycle(self, lane: Lane) -> Cycled:
         """Claim one batch of a lane and see it through, chunk by chunk.
@@ -111,6 +118,7 @@ class Dispatcher:
             at the next call.
         """
         self._settle(self._store)
+        self._neighbours_read = False
         station = self._station
         claimed_at = self._clock.monotonic()
         batch = self._store.claim(
@@ -122,7 +130,7 @@ class Dispatcher:
         self._next = batch.next_ready_at
         self._hand.claimed = {record.key: record for record in batch.records}
         for corrupt in batch.corrupt:
-            self._observers.see(Quarantined(key=corrupt.key, reason=corrupt.reason))
+            self._quarantine(corrupt.key, corrupt.reason)
         sent = self._see_through(batch.records, claimed_at)
         self._hand.claimed.clear()
         elapsed = int((self._clock.monotonic() - claimed_at) * 1000)
@@ -134,41 +142,95 @@ class Dispatcher:
         for start in range(0, len(records), CHUNK):
             chunk = records[start : start + CHUNK]
             if not self._in_time(claimed_at):
-                self._observers.see(Overtime(count=len(records) - start))
+                self._overtime(len(records) - start)
                 break
             steps = [step for record in chunk if (step := self._decide(record)) is not None]
+            self._hold_without_broker(steps)
             steps = self._write_first(steps)
             if self._in_time(claimed_at):
-                self._send(steps)
-                sent += len(steps)
+                sent += self._send(steps)
+            else:
+                self._take_back(steps)
             self._settle(self._store)
         return sent
 
     def _in_time(self, claimed_at: float) -> bool:
         return (self._clock.monotonic() - claimed_at) * 2000 < self._station.claim_time
 
+    def _overtime(self, count: int) -> None:
+        self._observers.see(Overtime(count=count))
+        self._left_to_lease()
+
+    def _left_to_lease(self) -> None:
+        """Something stays leased, and is ready again when that ends."""
+        self._next = min(self._next, Instant(self._now + self._station.claim_time))
+
+    def _quarantine(self, key: str, reason: str) -> None:
+        self._observers.see(Quarantined(key=key, reason=reason))
+        self._left_to_lease()
+
+    def _hold_without_broker(self, steps: Sequence[Step]) -> None:
+        """Before anything is used up: with no broker to send to, nothing is."""
+        if not any(step.plan.send is not None and step.plan.first is not None for step in steps):
+            return
+        if self._publisher.ready():
+            return
+        for step in steps:
+            if step.plan.send is not None:
+                receipt = Receipt(sent=Sent.FAILED, task_id="", error="there is no connection to the broker")
+                self._announce.sent(step.plan, receipt, self._now, 0.0)
+                step.plan = Plan(record=step.stored, first=hold_back(step.stored, SEND_AGAIN))
+
+    def _take_back(self, steps: Sequence[Step]) -> None:
+        """Too late to send: what was written for it is put back, the rest is left to its lease."""
+        self._hand.unsent = []
+        if steps:
+            self._overtime(len(steps))
+        for step in steps:
+            if step.plan.first is not None:
+                step.receipt = Receipt(sent=Sent.FAILED, task_id="", error="half of the claim time had passed")
+                self._hand.unsettled.append(step)
+
     def _decide(self, record: Record) -> Step | None:
         """What to do about a record; None for one that cannot be understood: its lease puts it off."""
         try:
             meaning = self._definitions.meaning(record)
+            if meaning is None and record.removed:
+                # Nobody defines it any more, and all that is left to do is to end its run and to delete it.
+                return Step(plan(record, self._now, OneTime(record.due_at), Rules()), None, record)
             if meaning is None:
                 return _only(record, hold_back(record, STEP_ASIDE))
             if record.spec.origin is Origin.STATIC and record.timing != meaning.timing:
                 return _only(record, self._other_timing(record))
             return Step(plan(record, self._now, meaning.times, meaning.rules), meaning, record)
         except CorruptRecord as corrupt:
-            self._observers.see(Quarantined(key=corrupt.key, reason=corrupt.reason))
+            self._quarantine(corrupt.key, corrupt.reason)
         except Exception as error:
-            # A schedule may be any class of the user's: its errors cost this entry alone.
-            logger.exception("entry_failed", extra={"entry": record.spec.name, "due_at": record.due_at})
-            self._observers.see(Quarantined(key=record.key, reason=f"{type(error).__name__}: {error}"))
+            self._entry_failed(record, error)
         return None
+
+    def _entry_failed(self, record: Record, error: Exception) -> None:
+        """A schedule may be any class of the user's: its errors cost this entry alone."""
+        logger.error("entry_failed", exc_info=error, extra={"entry": record.spec.name, "due_at": record.due_at})
+        self._quarantine(record.key, f"{type(error).__name__}: {error}")
 
     def _other_timing(self, record: Record) -> Write:
         """The store has a static entry with another timing than this beat: whose is right?"""
-        if record.key.startswith("o:") or self._neighbours.defines(record.spec.name, record.timing):
+        if record.key.startswith("o:") or self._others_define(record.spec.name, record.timing):
             return hold_back(record, STEP_ASIDE)
-        return Write(record=replace(redefined(record, self._definitions, self._now), lease=None))
+        after = redefined(record, self._definitions, self._now)
+        if after.run is not None and after.run.is_running:
+            return hold_back(after, 0)  # a running record without a lease would never be ready again
+        return Write(record=replace(after, lease=None))
+
+    def _others_define(self, name: str, timing: str) -> bool:
+        """Whether a live manifest has it; what was read a while ago may lack a beat that has just started."""
+        if self._neighbours.defines(name, timing):
+            return True
+        if not self._neighbours_read:
+            self._neighbours.read()
+            self._neighbours_read = True
+        return self._neighbours.defines(name, timing)
 
     def _write_first(self, steps: Sequence[Step]) -> list[Step]:
         """Write what must be written before sending; answers the steps whose message is to be sent."""
@@ -186,9 +248,10 @@ class Dispatcher:
         self._hand.unsent = to_send
         return to_send
 
-    def _send(self, steps: list[Step]) -> None:
+    def _send(self, steps: list[Step]) -> int:
+        """Send, and keep the receipts; answers how many messages the broker has, or may have."""
         if not steps:
-            return
+            return 0
         messages = [self._outgoing(step) for step in steps]
         receipts: list[Receipt] = []
         for step in steps:
@@ -203,6 +266,7 @@ class Dispatcher:
                 step.receipt = receipt
                 self._hand.unsettled.append(step)
                 self._announce.sent(step.plan, receipt, self._now, seconds)
+        return sum(receipt.sent in (Sent.SENT, Sent.UNSURE) for receipt in receipts)
 
     def _outgoing(self, step: Step) -> Outgoing:
         occurrence, record, meaning = step.plan.send, step.stored, step.meaning
@@ -221,28 +285,37 @@ class Dispatcher:
             for step, answer in zip(by_token, answers, strict=True):
                 if answer.verdict is not Verdict.APPLIED:
                     self._announce.superseded(step.stored, "advance")
+                elif step.uses_up:
+                    self._announce.decided(step.plan)
         by_version = [step for step in steps if step.plan.settle is not Settle.ADVANCE]
         writes = [(step, self._settlement(step)(step.stored, self._now)) for step in by_version]
         self._apply(store, [(step.stored.key, _as_left(step), write) for step, write in writes if write is not None])
         self._hand.unsettled = []
 
     def _settlement(self, step: Step) -> Callable[[Record | None, Instant], Write | None]:
-        receipt, meaning, now = step.receipt, step.meaning, self._now
-        assert receipt is not None
-        assert meaning is not None
-
         def decide(stored: Record | None, read_at: Instant) -> Write | None:
             if stored is None:
                 return None
-            times = meaning.times
-            if stored.timing != step.stored.timing:
-                current = self._definitions.meaning(stored)
-                times = times if current is None else current.times
-            write = settle(step.plan, stored, receipt, max(now, read_at), times, meaning.rules)
+            try:
+                write = self._settled(step, stored, max(self._now, read_at))
+            except Exception as error:
+                self._entry_failed(stored, error)
+                return None
             self._note(write)
             return write
 
         return decide
+
+    def _settled(self, step: Step, stored: Record, now: Instant) -> Write | None:
+        receipt, meaning = step.receipt, step.meaning
+        assert receipt is not None
+        assert meaning is not None
+        times = meaning.times
+        if stored.timing != step.stored.timing:
+            current = self._definitions.meaning(stored)
+            times = times if current is None else current.times
+        step.uses_up = receipt.sent in (Sent.SENT, Sent.UNBUILDABLE) and stored.due_at == step.plan.record.due_at
+        return settle(step.plan, stored, receipt, now, times, meaning.rules)
 
     def _apply(self, store: Store, writes: Sequence[tuple[Key, Record | None, Write]]) -> list[tuple[Change, Written]]:
         if not writes:

@@ -32,6 +32,7 @@ class Publisher(Protocol):
     def send_batch(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
         """Send in order, and append one receipt for each as soon as its fate is known.
 
-        Never raises for a message that fails. If it is interrupted (SystemExit), what has a receipt
-        is known, the rest is not.
+        Never raises for a message that fails. If it is interrupted (SystemExit), it appends FAILED
+        for what it knows that it had not begun, in order, and UNSURE for what it had; whatever has
+        no receipt then may have been sent.
         """

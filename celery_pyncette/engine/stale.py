@@ -65,6 +65,10 @@ class StaleEntries:
         return {key: known[key] + unwatched if key in known else now for key in undefined}
 
     def _remove(self, records: list[Record]) -> int:
+        if records:
+            self._neighbours.read()  # a beat that has started since may define them again
+            defined = self._neighbours.defined()
+            records = [record for record in records if record.spec.name not in defined]
         if not records:
             return 0
         changes = [change_of(record.key, record, unscheduled(record, new_id())) for record in records]
