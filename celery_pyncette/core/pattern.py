@@ -10,6 +10,7 @@ first of the two. Seconds don't make a pattern wild.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -93,6 +94,11 @@ class Pattern:
         if later:
             return (hour + 1 + _low(later)) * 3600 + _low(self.minutes) * 60 + _low(self.seconds)
         return None
+
+
+def mask_of(numbers: Iterable[int]) -> int:
+    """The mask with these bits."""
+    return sum(1 << number for number in set(numbers))
 
 
 def _low(mask: int) -> int:

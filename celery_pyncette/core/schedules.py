@@ -1,8 +1,8 @@
 """All schedules under one roof, and as plain data.
 
-``Cron`` and ``CronFields`` (``cron.py``; the rule for clock changes is in ``pattern.py``), ``Every`` and ``Once``
-(``every.py``), ``Solar`` (``solar.py``), each of them delayed by a ``Jitter`` (``jitter.py``); what passed meanwhile is
-counted in ``passed.py``.
+``Cron`` (``cron.py``) and ``CronFields`` (``fields.py``), with the rule for clock changes in ``pattern.py``; ``Every``
+and ``Once`` (``every.py``); ``Solar`` (``solar.py``); each of them delayed by a ``Jitter`` (``jitter.py``). What passed
+meanwhile is counted in ``passed.py``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from celery_pyncette.core.cron import ALIASES, Cron, CronFields
+from celery_pyncette.core.cron import ALIASES, Cron
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.every import Every, Once
+from celery_pyncette.core.fields import CronFields
 from celery_pyncette.core.frame import Frame, Schedule
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.jitter import Jitter, Jittered, jitter_from_data, jitter_to_data
