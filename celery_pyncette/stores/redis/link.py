@@ -171,9 +171,7 @@ class ClusterLink:
         for host in dict.fromkeys([*self._known, *self._address.hosts]):
             client = self._connected(host)
             try:
-                ranges = sorted(
-                    (last, first, owner) for first, last, owner, *_ in client.execute_command("CLUSTER", "SLOTS")
-                )
+                answer = client.execute_command("CLUSTER", "SLOTS")
             except LOST as error:
                 lost = error
                 continue
