@@ -124,7 +124,11 @@ def install(names: Sequence[str], say: Callable[[str], None]) -> None:
     say(f"installing {' '.join(packages)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for args in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-        subprocess.run(["apt-get", "-qq", *args], check=True, env=quiet, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            ["apt-get", "-qq", *args], env=quiet, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise SystemExit(f"error: apt-get {args[0]} failed\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
 
 
 def start_programs(names: Sequence[str], say: Callable[[str], None]) -> None:
