@@ -43,7 +43,7 @@ class CeleryPublisher:
         self._clock = clock
         self._beat = beat
         self._entry_of = entry_of
-        self._error: BaseException | None = None
+        self._errors: list[BaseException] = []
 
     def ready(self) -> bool:
         """See ``Publisher``."""
@@ -51,7 +51,7 @@ class CeleryPublisher:
 
     def failed(self, error: BaseException) -> None:
         """Take note of the error of the entry that is being sent."""
-        self._error = error
+        self._errors.append(error)
 
     def send_batch(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
         """See ``Publisher``."""
@@ -83,14 +83,13 @@ class CeleryPublisher:
         producer = self._broker.producer
         if producer is None:
             return self._not_begun(message)
-        self._error = None
+        self._errors.clear()
         self._scheduler.apply_entry(self._entry_of(message), producer=producer)
-        error, self._error = self._error, None
         receipt = Receipt(sent=Sent.SENT, task_id=message.ticket.task_id, at=self._clock.now(), beat=self._beat)
-        if error is None:
+        if not self._errors:
             self._broker.used()
             return receipt
-        return self._receipt(receipt, self._fate(error), error)
+        return self._receipt(receipt, self._fate(self._errors[-1]), self._errors[-1])
 
     def _fate(self, error: BaseException) -> Sent:
         """What an error says about its message."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 from celery.beat import ScheduleEntry
-from kombu import Exchange, Queue
+from kombu.entity import Exchange, Queue
 
 from celery_pyncette.engine.publisher import Outgoing
 
@@ -54,9 +54,7 @@ def entry_of(app: Celery, message: Outgoing, schedule: Callable[[Outgoing], Any]
     if rules.at_most_once:
         # Celery repeats a publish whose answer was lost, and the first one may have arrived.
         options["retry"] = False
-    return OccurrenceEntry(
-        app, spec.name, spec.task, spec.args, spec.kwargs, options, lambda: schedule(message)
-    )
+    return OccurrenceEntry(app, spec.name, spec.task, spec.args, spec.kwargs, options, lambda: schedule(message))
 
 
 def _copied(value: Any) -> Any:

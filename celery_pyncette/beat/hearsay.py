@@ -84,7 +84,11 @@ class Hearsay:
                         self._answer = False
                         say_at = self._clock.monotonic() + SAY_EVERY
                         producer.publish(
-                            self._said, exchange=self._exchange, declare=[self._exchange], serializer="json", retry=False
+                            self._said,
+                            exchange=self._exchange,
+                            declare=[self._exchange],
+                            serializer="json",
+                            retry=False,
                         )
                     try:
                         connection.drain_events(timeout=1.0)
@@ -94,7 +98,11 @@ class Hearsay:
     def _hear(self, body: Any, message: Any) -> None:
         """Take note of what a beat said; anything malformed is somebody else's, and ignored."""
         ours = self._said
-        if not isinstance(body, dict) or body.get("namespace") != ours["namespace"] or body.get("store") == ours["store"]:
+        if (
+            not isinstance(body, dict)
+            or body.get("namespace") != ours["namespace"]
+            or body.get("store") == ours["store"]
+        ):
             return
         beat, store = str(body.get("beat", "?"))[:200], str(body.get("store", "?"))[:100]
         now = self._clock.monotonic()

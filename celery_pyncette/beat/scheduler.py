@@ -107,6 +107,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         static = self.schedule.get(message.spec.name)
         if static is not None and message.spec.origin.value == "static":
             return static.schedule
+        assert message.spec.schedule is not None, "only the thin record of a static entry has no schedule"
         return celery_schedule_of(message.spec.schedule, self.app)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -117,7 +118,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
             wait = self._conductor.tick()
             if self._hearsay is None and self._conductor.meta is not None:
                 self._hearsay = self._listen(self._conductor.meta.store_id)
-            return min(wait, self.max_interval)
+            return float(min(wait, self.max_interval))
         except (SystemExit, KeyboardInterrupt):
             self._farewell()
             raise
@@ -173,7 +174,4 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
     @property
     def info(self) -> str:
         """Two lines for the banner, without secrets."""
-        return (
-            f"       . store -> {self.runtime.store_name}\n"
-            f"       . namespace -> {self.runtime.settings.namespace}"
-        )
+        return f"       . store -> {self.runtime.store_name}\n       . namespace -> {self.runtime.settings.namespace}"

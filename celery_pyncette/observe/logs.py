@@ -89,9 +89,7 @@ def _say(event: events.Event) -> tuple[int, str]:
             )
         case events.PublishFailed():
             again = "never again" if event.retry_in is None else f"again in {event.retry_in:g} s"
-            return logging.ERROR, (
-                f"publish_failed: {event.entry!r} due {show(event.due_at)}: {event.error}; {again}"
-            )
+            return logging.ERROR, (f"publish_failed: {event.entry!r} due {show(event.due_at)}: {event.error}; {again}")
         case events.Skipped():
             few = f"at least {event.count}" if event.at_least else str(event.count)
             return logging.WARNING, (
