@@ -71,7 +71,7 @@ class Broker:
         if connection is not None:
             try:
                 connection.collapse(socket_timeout=1)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - transports raise what they like
                 logger.debug("broker_drop_failed", extra={"error": str(error)})
 
     def _proves(self) -> bool:
@@ -79,7 +79,7 @@ class Broker:
             return False
         try:
             _ask(self._connection, self._producer.channel)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - transports raise what they like
             logger.info("broker_connection_stale", extra={"error": str(error)})
             self.drop()
             return False
@@ -93,7 +93,7 @@ class Broker:
                 connection.transport_options.setdefault(name, value)
             self._connection = connection.ensure_connection(max_retries=1, interval_start=0)
             self._producer = self._producer_class(self._connection, auto_declare=False)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - transports raise what they like
             self._failed_at = self._clock.monotonic()
             logger.warning("broker_unreachable: %s", error, extra={"error": str(error)})
             self.drop()

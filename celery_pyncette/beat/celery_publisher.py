@@ -62,8 +62,7 @@ class CeleryPublisher:
                 self._send_singly(messages, receipts)
 
     def _send_singly(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
-        for message in messages:
-            receipts.append(self._send(message))
+        receipts.extend(self._send(message) for message in messages)
 
     def _send_piped(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
         """All of them in one round trip; if that fails, nobody knows about any that was buffered."""
@@ -71,7 +70,7 @@ class CeleryPublisher:
         try:
             with self._broker.producer.batch(max_size=10 * len(messages)):
                 buffered.extend(self._send(message) for message in messages)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - transports raise what they like
             logger.warning("publish_unsure: %s", error, extra={"count": len(buffered), "error": str(error)})
             self._broker.drop()
             receipts.extend(self._receipt(r, Sent.UNSURE, error) if r.sent is Sent.SENT else r for r in buffered)

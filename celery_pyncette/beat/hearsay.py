@@ -42,8 +42,8 @@ class Hearsay:
         self._clock = clock
         self._said = {"namespace": namespace, "store": store_id, "beat": beat}
         self._report = report
-        self._exchange = Exchange("pyncette.beats", type="fanout", durable=False, auto_delete=True)
-        self._queue = Queue(
+        self._exchange: Any = Exchange("pyncette.beats", type="fanout", durable=False, auto_delete=True)  # type: ignore[no-untyped-call]
+        self._queue: Any = Queue(  # type: ignore[no-untyped-call]
             f"pyncette.beat.{beat}", self._exchange, durable=False, exclusive=True, auto_delete=True, expires=300
         )
         self._stopped = threading.Event()
@@ -66,7 +66,7 @@ class Hearsay:
         while not self._stopped.is_set():
             try:
                 self._converse()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - transports raise what they like
                 logger.debug("hearsay_interrupted: %s", error, extra={"error": str(error)})
             self._stopped.wait(_RECONNECT_AFTER)
 

@@ -29,8 +29,8 @@ _SWEEP_EVERY = 6
 class Post:
     """Where a beat works and by which rules; durations in milliseconds.
 
-    ``create`` False leaves tables and namespace to somebody else. ``last_runs`` answers the last runs of a stock beat; it is asked only by the beat that founds the
-    namespace.
+    ``create`` False leaves tables and namespace to somebody else. ``last_runs`` answers the last runs
+    of a stock beat; it is asked only by the beat that founds the namespace.
     """
 
     namespace: str

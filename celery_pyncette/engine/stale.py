@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from celery_pyncette.clock import new_id
 from celery_pyncette.core.edits import unscheduled
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Key, Record, Write
-from celery_pyncette.clock import new_id
 from celery_pyncette.engine.keeping import KEEP_EVERY, Neighbours, keeping_record
 from celery_pyncette.events import Observers, Reconciled
 from celery_pyncette.stores.protocol import Query, Store, Verdict
