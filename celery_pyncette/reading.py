@@ -33,6 +33,8 @@ def schedule_of(value: Any, app: Any, *, relative: bool = False) -> tuple[Schedu
         return value, None
     if isinstance(value, (int, float, timedelta)):
         return Every(value, relative=relative), None
+    if isinstance(value, celery_schedules.BaseSchedule):
+        value.app = app  # as Celery does
     zone = _own_zone(value, app)
     if getattr(value, "nowfun", None) is None:
         if type(value) is celery_schedules.crontab:

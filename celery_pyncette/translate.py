@@ -140,8 +140,6 @@ def _hint(key: str) -> str:
 def _translated(name: str, given: dict[str, Any], app: Any) -> StaticEntry:
     _check_name(name)
     task, value = given.get("task"), given.get("schedule")
-    if isinstance(value, celery_schedules.BaseSchedule):
-        value.app = app  # as Celery does
     if not isinstance(task, str) or not task:
         raise InvalidEntry("task", task, "must be the name of a task, as a string")
     if value is None:

@@ -20,6 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from celery_pyncette.core.due_times import EntryTimes
 from celery_pyncette.core.instants import Instant, instant_of
@@ -38,7 +39,6 @@ _VALUES = frozenset(
         ("datetime", "timedelta"),
         ("datetime", "timezone"),
         ("zoneinfo", "ZoneInfo"),
-        ("zoneinfo", "ZoneInfo._unpickle"),
         ("builtins", "set"),
         ("builtins", "frozenset"),
         ("decimal", "Decimal"),
@@ -157,6 +157,8 @@ class _Unpickler(pickle.Unpickler):
             return _StandInEntry
         if module.partition(".")[0] == "celery":
             return _StandIn
+        if (module, name) == ("builtins", "getattr"):
+            return _getattr
         if (module, name) not in _VALUES:
             raise _NotReadable(f"it refers to {module}.{name}, which is neither Celery's nor plain data")
         return _resolved(module, name)
@@ -165,12 +167,16 @@ class _Unpickler(pickle.Unpickler):
         raise _NotReadable("it refers to an object outside the file")
 
 
+def _getattr(owner: Any, name: str) -> Any:
+    """In the place of ``getattr``, which pickled zones call, and for no other use."""
+    if owner is not ZoneInfo or name != "_unpickle":
+        raise _NotReadable(f"it asks for {name!r} of an object, which is neither Celery's nor plain data")
+    return ZoneInfo._unpickle  # type: ignore[attr-defined]
+
+
 def _resolved(module: str, name: str) -> Callable[..., Any]:
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    kind: Callable[..., Any] = found
-    return kind
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _load(data: bytes) -> dict[Any, Any]:

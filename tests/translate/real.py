@@ -1,6 +1,7 @@
 """The 929 real entries as a ``beat_schedule``; run as a program it prints the fingerprints that they get."""
 
 import json
+import sys
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -70,7 +71,9 @@ def real_app():
     entries = {}
     for project in json.loads(DATA.read_text())["projects"]:
         for number, entry in enumerate(project["entries"]):
-            keys = {key: entry[key] for key in ("task", "args", "kwargs", "options", "relative", "enabled") if key in entry}
+            keys = {
+                key: entry[key] for key in ("task", "args", "kwargs", "options", "relative", "enabled") if key in entry
+            }
             name = f"{project['project']}:{number}:{entry['name']}"
             entries[name] = {**keys, "schedule": _schedule(entry["schedule"])}
     app.conf.beat_schedule = entries
@@ -80,4 +83,5 @@ def real_app():
 if __name__ == "__main__":
     found, rejected = translate_all(real_app())
     assert not rejected, rejected
-    print(json.dumps({name: [entry.timing, entry.payload, entry.spec.description] for name, entry in found.items()}))
+    seen = {name: [entry.timing, entry.payload, entry.spec.description] for name, entry in found.items()}
+    sys.stdout.write(json.dumps(seen))

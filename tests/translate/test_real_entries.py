@@ -12,7 +12,6 @@ from celery_pyncette.core.schedules import CronFields, Every
 from celery_pyncette.entries import StaticDefinitions
 from celery_pyncette.settings import Settings
 from celery_pyncette.translate import Opaque, translate_all
-
 from tests.translate.real import real_app
 
 NOW = Instant(1_775_000_000_123)
