@@ -87,12 +87,18 @@ class Reconciler:
         definition = self._definitions.definition(name)
         seed = seeds.get(name)
         if before is None:
-            times = self._definitions.times(name, now)
-            due_at = None if seed is None or not definition.spec.enabled else times.next_after(seed)
-            return create(definition, now, times, due_at=due_at), "created"
+            made = create(definition, now, self._definitions.times(name, now))
+            return (made if seed is None else self._seeded(made, seed)), "created"
         after = redefined(before, self._definitions, now)
-        if seed is not None and before.counters.expected == 0 and definition.spec.enabled and before.run is None:
-            after = replace(after, due_at=self._definitions.times(name, before.anchor).next_after(seed))
+        if seed is not None and before.counters.expected == 0 and before.run is None:
+            after = self._seeded(after, seed)
         if after == before:
             return None, "unchanged"
         return after, "changed"
+
+    def _seeded(self, record: Record, last_run: Instant) -> Record:
+        """The record as if its entry had run here at ``last_run``: an interval goes on counting from there."""
+        if not record.spec.enabled:
+            return record
+        due_at = self._definitions.times(record.spec.name, last_run).next_after(last_run)
+        return replace(record, anchor=last_run, due_at=due_at)
