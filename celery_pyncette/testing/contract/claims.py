@@ -94,7 +94,8 @@ class ClaimPromises(Setting):
         put(store, sample("p:beat", later - 3, lane=Lane.KEEPING))
         assert keys(claim(store, later, lane=Lane.DELAYED).records) == ["e:parked"]
         batch = claim(store, later)
-        assert (keys(batch.records), batch.next_ready_at) == (["d:entry"], NEVER)
+        assert keys(batch.records) == ["d:entry"]
+        assert batch.next_ready_at >= later + 10_000  # of the other lanes nothing, of its own at most the new lease
         assert stored(store, Key("p:beat"))[0].version == 1
 
     def test_never_is_never(self, store: Store) -> None:

@@ -1,0 +1,130 @@
+"""Writing a batch at once, once per database.
+
+Each writer has ``insert`` and ``update``, over rows that the caller knows to be absent, or holds locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects import mysql
+
+from celery_pyncette.core.partitions import partition_of
+from celery_pyncette.stores.rows import Entry
+from celery_pyncette.stores.sql.tables import records
+
+_NAMES = tuple(column.name for column in records.columns if column.name != "namespace")
+_WRITTEN = tuple(name for name in _NAMES if name != "key")
+
+
+class Writer(Protocol):
+    """Writes rows of one namespace."""
+
+    def insert(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None: ...
+
+    def update(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None: ...
+
+
+def values_of(entry: Entry, partitions: int) -> tuple[Any, ...]:
+    """The columns of a row but for its namespace, in the order of the table."""
+    row, facets = entry.row, entry.facets
+    return (
+        row.key,
+        row.lane,
+        partition_of(row.key, partitions),
+        row.ready_at,
+        row.generation,
+        row.version,
+        row.token,
+        row.write_id,
+        row.owner,
+        row.until,
+        facets.origin,
+        facets.task,
+        facets.name,
+        facets.paused,
+        facets.running,
+        facets.dead,
+        row.document,
+        row.body,
+    )
+
+
+def _types() -> dict[str, str]:
+    kinds = {"SmallInteger": "smallint", "BigInteger": "bigint", "Boolean": "boolean", "LargeBinary": "bytea"}
+    return {column.name: kinds.get(type(column.type).__name__, "text") for column in records.columns}
+
+
+# Args:   namespace, and one array per column.
+# Cost:   one round trip; per row the row and its index entries.
+_PG_ARRAYS = ", ".join(f"CAST(:{name} AS {_types()[name]}[])" for name in _NAMES)
+_PG_INSERT = f"""
+INSERT INTO pyncette_records (namespace, {", ".join(_NAMES)})
+SELECT :namespace, new.* FROM unnest({_PG_ARRAYS}) AS new({", ".join(_NAMES)})
+"""  # noqa: S608 - the names are this module's own
+_PG_UPDATE = f"""
+UPDATE pyncette_records r SET {", ".join(f"{name} = new.{name}" for name in _WRITTEN)}
+FROM unnest({_PG_ARRAYS}) AS new({", ".join(_NAMES)})
+WHERE r.namespace = :namespace AND r.key = new.key
+"""  # noqa: S608
+
+
+class ArrayWriter:
+    """PostgreSQL: one statement whose arguments are columns."""
+
+    _insert = text(_PG_INSERT)
+    _update = text(_PG_UPDATE)
+
+    def insert(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
+        connection.execute(self._insert, self._columns(namespace, entries, partitions))
+
+    def update(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
+        connection.execute(self._update, self._columns(namespace, entries, partitions))
+
+    @staticmethod
+    def _columns(namespace: str, entries: Sequence[Entry], partitions: int) -> dict[str, Any]:
+        columns = zip(*(values_of(entry, partitions) for entry in entries), strict=True)
+        return {"namespace": namespace, **dict(zip(_NAMES, map(list, columns), strict=True))}
+
+
+class RowWriter:
+    """MySQL and SQLite: one statement for many rows.
+
+    PyMySQL puts the rows of an INSERT into one message, those of an UPDATE into one each: so a row that is there
+    is written by INSERT ... ON DUPLICATE KEY UPDATE. SQLite runs in this process.
+    """
+
+    def __init__(self, dialect: str) -> None:
+        self._insert: Any = records.insert()
+        self._update: Any
+        if dialect == "mysql":
+            statement = mysql.insert(records)
+            self._update = statement.on_duplicate_key_update({name: statement.inserted[name] for name in _WRITTEN})
+        else:
+            self._update = (
+                records.update()
+                .where(records.c.namespace == bindparam("b_namespace"), records.c.key == bindparam("b_key"))
+                .values({name: bindparam(name) for name in _WRITTEN})
+            )
+        self._match = dialect != "mysql"
+
+    def insert(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
+        connection.execute(self._insert, [self._named(namespace, entry, partitions) for entry in entries])
+
+    def update(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
+        rows = [self._named(namespace, entry, partitions) for entry in entries]
+        if self._match:
+            for row in rows:
+                row["b_namespace"], row["b_key"] = row.pop("namespace"), row.pop("key")
+        connection.execute(self._update, rows)
+
+    @staticmethod
+    def _named(namespace: str, entry: Entry, partitions: int) -> dict[str, Any]:
+        return {"namespace": namespace, **dict(zip(_NAMES, values_of(entry, partitions), strict=True))}
+
+
+def writer_of(dialect: str) -> Writer:
+    """The writer by its SQLAlchemy name."""
+    return ArrayWriter() if dialect == "postgresql" else RowWriter(dialect)
