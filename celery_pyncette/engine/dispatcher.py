@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from celery_pyncette.clock import Clock
+from celery_pyncette.clock import Clock, new_id
+from celery_pyncette.core.edits import unscheduled
 from celery_pyncette.core.errors import CorruptRecord
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent, Settle, hold_back, plan, settle
 from celery_pyncette.core.policies import Rules
-from celery_pyncette.core.records import Key, Lane, Origin, Record, Write
-from celery_pyncette.core.taking import OneTime
+from celery_pyncette.core.records import Key, Lane, Origin, Record, Skip, Write
+from celery_pyncette.core.taking import OneTime, Skips
 from celery_pyncette.engine.announce import Announcer
 from celery_pyncette.engine.definitions import Definitions, Meaning
 from celery_pyncette.engine.keeping import Neighbours
@@ -201,7 +202,7 @@ class Dispatcher:
             if meaning is None:
                 return _only(record, hold_back(record, STEP_ASIDE))
             if record.spec.origin is Origin.STATIC and record.timing != meaning.timing:
-                return _only(record, self._other_timing(record))
+                return Step(self._other_timing(record), None, record)
             return Step(plan(record, self._now, meaning.times, meaning.rules), meaning, record)
         except CorruptRecord as corrupt:
             self._quarantine(corrupt.key, corrupt.reason)
@@ -214,14 +215,21 @@ class Dispatcher:
         logger.error("entry_failed", exc_info=error, extra={"entry": record.spec.name, "due_at": record.due_at})
         self._quarantine(record.key, f"{type(error).__name__}: {error}")
 
-    def _other_timing(self, record: Record) -> Write:
+    def _other_timing(self, record: Record) -> Plan:
         """The store has a static entry with another timing than this beat: whose is right?"""
-        if record.key.startswith("o:") or self._others_define(record.spec.name, record.timing):
-            return hold_back(record, STEP_ASIDE)
+        if self._others_define(record.spec.name, record.timing):
+            return Plan(record=record, first=hold_back(record, STEP_ASIDE))
+        if record.key.startswith("o:"):
+            # One occurrence of a definition that is gone: what no edit has removed yet, as one would.
+            due = record.due_at if record.run is None else record.run.due_at
+            started = record.run is not None and not record.run.is_open
+            skips = None if started else Skips(due, due, 1, Skip.REPLACED)
+            return Plan(record=record, first=unscheduled(record, new_id()), skips=skips)
         after = redefined(record, self._definitions, self._now)
         if after.run is not None and after.run.is_running:
-            return hold_back(after, 0)  # a running record without a lease would never be ready again
-        return Write(record=replace(after, lease=None))
+            # A running record without a lease would never be ready again.
+            return Plan(record=record, first=hold_back(after, 0))
+        return Plan(record=record, first=Write(record=replace(after, lease=None)))
 
     def _others_define(self, name: str, timing: str) -> bool:
         """Whether a live manifest has it; what was read a while ago may lack a beat that has just started."""

@@ -1,0 +1,253 @@
+"""What may be seen at each write and each arrival, told apart from what may not.
+
+The ledger stands outside: it sees the writes that the store applied and the messages that the broker has, counts due
+times by its own walk along the schedule, and knows nothing of plans. A broken promise raises :class:`Violation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from celery_pyncette.core.due_times import times_of
+from celery_pyncette.core.instants import NEVER, Instant
+from celery_pyncette.core.policies import CatchUp, Rules
+from celery_pyncette.core.records import Counters, Key, Lane, Record
+from celery_pyncette.core.taking import DueTimes, OneTime
+from celery_pyncette.engine.publisher import Outgoing
+from celery_pyncette.stores.protocol import Change, ClaimBatch, ClaimRequest
+from tests.simulation.book import Entry
+from tests.simulation.world import World
+
+
+class Violation(BaseException):
+    """A promise is broken; not an ``Exception``, so that no code under test can swallow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim: when, and what was in the store then."""
+
+    at: Instant
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One message that the broker has."""
+
+    owner: str
+    claimed_at: Instant
+    generation: str
+    task_id: str
+
+
+@dataclass(slots=True)
+class Ledger:
+    """See the module. ``arrivals`` and ``used`` go by key and due time."""
+
+    world: World
+    entries: dict[str, Entry]
+    timings: dict[str, Entry] = field(default_factory=dict)
+    current: dict[Key, Record] = field(default_factory=dict)
+    held: dict[tuple[str, Key], Held] = field(default_factory=dict)
+    arrivals: dict[tuple[Key, Instant], list[Arrival]] = field(default_factory=dict)
+    used: dict[tuple[Key, Instant], tuple[str, Instant]] = field(default_factory=dict)
+    latest: Instant = Instant(0)
+    skipped: int = 0
+    copies: int = 0
+
+    def know(self, entry: Entry) -> None:
+        self.timings[entry.timing] = entry
+
+    def emptied(self) -> None:
+        self.current.clear()
+
+    def claimed(self, request: ClaimRequest, batch: ClaimBatch) -> None:
+        self.latest = max(self.latest, batch.now)
+        for record in batch.records:
+            before = self.current[record.key]
+            if before.ready_at > batch.now:
+                raise Violation(f"{request.owner} was given {record.key} before it was ready")
+            self.current[record.key] = record
+            self.held[request.owner, record.key] = Held(batch.now, record)
+
+    # --- messages ---
+
+    def arrived(self, owner: str, message: Outgoing) -> None:
+        key, due, ticket = message.ticket.key, message.due_at, message.ticket
+        held = self.held[owner, key]
+        if due > self.latest:
+            raise Violation(f"{key} was sent before it was due")
+        if held.record.generation != ticket.gen or held.record.removed:
+            raise Violation(f"{key} was sent for a definition that was gone at the claim")
+        if held.record.paused is not None and held.record.paused.until > held.at:
+            raise Violation(f"{key} was sent while paused")
+        before = self.arrivals.setdefault((key, due), [])
+        if self._rules(held.record).at_most_once:
+            self._at_most_once(key, due, before)
+        arrival = Arrival(owner, held.at, ticket.gen, ticket.task_id)
+        if before:
+            self._copy(key, due, before[-1], arrival)
+        before.append(arrival)
+
+    def _at_most_once(self, key: Key, due: Instant, before: list[Arrival]) -> None:
+        if before:
+            raise Violation(f"{key} was sent twice at most once")
+        if (key, due) not in self.used:
+            raise Violation(f"{key} was sent before it was used up")
+
+    def _copy(self, key: Key, due: Instant, first: Arrival, second: Arrival) -> None:
+        self.copies += 1
+        if (second.generation == first.generation) != (second.task_id == first.task_id):
+            raise Violation(f"copies of {key} have other task ids")
+        if not any(self.world.troubled(sender.owner, sender.claimed_at) for sender in (first, second)):
+            raise Violation(f"{key} at {due} was sent again, and nothing had gone wrong")
+
+    # --- writes ---
+
+    def wrote(self, owner: str, change: Change, version: int, now: Instant) -> None:
+        self.latest = max(self.latest, now)
+        before, after = self.current.get(change.key), change.record
+        if before is not None and before.write_id == change.write_id:
+            return  # asked again, because the first answer was lost
+        for child in change.creates:
+            self.current[child.key] = replace(child, version=1, write_id=change.write_id)
+        if after is None:
+            if before is not None and owner.startswith("beat"):
+                self._deleted(owner, before)
+            self.current.pop(change.key, None)
+            return
+        if after.lane is not Lane.KEEPING:
+            self._law(after)
+            if before is not None and owner.startswith("beat") and before.generation == after.generation:
+                self._acted(owner, before, after)
+            elif before is not None and not (before.removed or before.dead):
+                self._edited(before, after, now)
+        if change.lease_for is not None and after.lease is not None:
+            after = replace(after, lease=replace(after.lease, until=Instant(now + change.lease_for)))
+        self.current[change.key] = replace(after, version=version, write_id=change.write_id)
+
+    def _law(self, after: Record) -> None:
+        counters = after.counters
+        if counters.expected != counters.started + counters.skipped + (after.run is not None):
+            raise Violation(f"{after.key}: {counters} does not add up")
+        if min(counters.expected, counters.started, counters.skipped) < 0:
+            raise Violation(f"{after.key}: {counters} is below zero")
+
+    def _edited(self, before: Record, after: Record, now: Instant) -> None:
+        enabled = after.spec.enabled or after.removed
+        if enabled and before.due_at <= now and after.due_at != before.due_at and not after.removed:
+            raise Violation(f"{after.key}: an edit lost what was due")
+        if after.counters != before.counters or after.anchor != before.anchor:
+            raise Violation(f"{after.key}: an edit changed counters or anchor")
+
+    def _deleted(self, owner: str, before: Record) -> None:
+        if before.lane is Lane.KEEPING or before.removed or before.dead is not None:
+            return
+        if not before.one_shot or (before.key, before.due_at) not in self.arrivals:
+            raise Violation(f"{owner} deleted {before.key}, which was never sent")
+
+    def _acted(self, owner: str, before: Record, after: Record) -> None:
+        if after.due_at < before.due_at:
+            self._put_back(before, after)
+        elif after.due_at > before.due_at:
+            self._took(owner, before, after)
+        elif after.counters != before.counters:
+            self._not_sent_after_all(before, after)
+
+    def _not_sent_after_all(self, before: Record, after: Record) -> None:
+        """A message that could not be built turns a start into a skip; nothing else counts and takes up nothing."""
+        if _difference(after.counters, before.counters) != Counters(0, -1, 1):
+            raise Violation(f"{after.key}: counted something, and took up nothing")
+        fire = max(due for key, due in self.used if key == after.key)
+        if (after.key, fire) in self.arrivals:
+            raise Violation(f"{after.key} at {fire} was skipped after it was sent")
+        del self.used[after.key, fire]
+
+    def _put_back(self, before: Record, after: Record) -> None:
+        occurrence = (after.key, after.due_at)
+        if occurrence in self.arrivals or occurrence not in self.used:
+            raise Violation(f"{after.key} at {after.due_at} was put back after it was sent")
+        del self.used[occurrence]
+
+    def _took(self, owner: str, before: Record, after: Record) -> None:
+        added = _difference(after.counters, before.counters)
+        held = self.held[owner, before.key]
+        if held.record.timing != before.timing:
+            fire = max((due for key, due in self.arrivals if key == before.key), default=before.due_at)
+        else:
+            dues = self._dues(before, min(after.due_at, Instant(self.latest + 1)))
+            if after.spec.max_runs is not None and after.due_at >= NEVER:
+                dues = dues[: added.expected]
+            if len(dues) != added.expected:
+                raise Violation(f"{after.key}: {len(dues)} were due, {added.expected} are accounted for")
+            fire = dues[-1]
+        if added.started:
+            self._used_up(owner, before, fire, held.at)
+        if added.skipped:
+            self.skipped += added.skipped
+            self._may_skip(before, added, held)
+
+    def _used_up(self, owner: str, before: Record, fire: Instant, claimed_at: Instant) -> None:
+        if self._rules(before).at_most_once:
+            if (before.key, fire) in self.used:
+                raise Violation(f"{before.key} at {fire} was used up twice")
+        elif (before.key, fire) not in self.arrivals:
+            raise Violation(f"{before.key} at {fire} was used up, and never sent")
+        self.used[before.key, fire] = (owner, claimed_at)
+
+    def _may_skip(self, before: Record, added: Counters, held: Held) -> None:
+        """Which occurrences may be skipped, by policy, pause, or a message that cannot be built."""
+        rules = self._rules(before)
+        if before.paused is not None or before.spec.args == ("unbuildable",):
+            return
+        if rules.catch_up is CatchUp.ALL:
+            raise Violation(f"{before.key} skipped {added.skipped} under ALL")
+        if rules.catch_up is CatchUp.LATEST and not added.started:
+            raise Violation(f"{before.key} skipped the latest")
+        if rules.catch_up is CatchUp.NONE:
+            assert rules.grace is not None
+            if self._dues(before, Instant(held.at + 1))[added.skipped - 1] + rules.grace >= held.at:
+                raise Violation(f"{before.key} skipped what was within its grace")
+
+    # --- at the end ---
+
+    def settled(self, stored: list[Record], now: Instant, bound: int) -> None:
+        """Everything has come to rest: nothing waits for longer than ``bound``, nothing was lost without a fault."""
+        for record in stored:
+            if record.lane is Lane.KEEPING:
+                continue
+            if record != self.current[record.key]:
+                raise AssertionError(f"the ledger is wrong about {record.key}")
+            if record.ready_at + bound < now:
+                raise Violation(f"{record.key} has been ready for {now - record.ready_at} ms")
+            waiting = record.paused is None and not record.removed and record.dead is None
+            if waiting and record.due_at + bound < now:
+                raise Violation(f"{record.key} has been due for {now - record.due_at} ms")
+        for occurrence, (owner, claimed_at) in self.used.items():
+            over = claimed_at + bound < now
+            if over and occurrence not in self.arrivals and not self.world.troubled(owner, claimed_at):
+                raise Violation(f"{occurrence} was used up and not sent, and nothing had gone wrong")
+
+    def _rules(self, record: Record) -> Rules:
+        return self.entries[record.spec.name].rules
+
+    def times(self, record: Record) -> DueTimes:
+        if record.key.startswith("o:"):
+            return OneTime(record.due_at)
+        entry = self.timings[record.timing]
+        return times_of(record.spec, entry.schedule, entry.zone, record.anchor)
+
+    def _dues(self, record: Record, until: Instant) -> list[Instant]:
+        """Every due time from the record's own to before ``until``, walked one by one."""
+        times, due, found = self.times(record), record.due_at, list[Instant]()
+        while due < until:
+            found.append(due)
+            due = times.next_after(due)
+        return found
+
+
+def _difference(after: Counters, before: Counters) -> Counters:
+    return Counters(
+        after.expected - before.expected, after.started - before.started, after.skipped - before.skipped
+    )
