@@ -139,10 +139,11 @@ class RedisStore:
             for place in places:
                 change = changes[place]
                 more = fields.changed(change)
-                size += sum(len(part) for part in more if not isinstance(part, int))
-                if chunk and (len(chunk) == CHANGES_PER_CALL or size > BYTES_PER_CALL):
+                bytes_more = sum(len(part) for part in more if not isinstance(part, int))
+                if chunk and (len(chunk) == CHANGES_PER_CALL or size + bytes_more > BYTES_PER_CALL):
                     yield chunk, _apply(keys, seen, len(chunk), names, arguments)
                     chunk, names, arguments, size = [], [], [], 0
+                size += bytes_more
                 chunk.append(place)
                 names.append(keys.record(change.key))
                 names += [keys.record(child.key) for child in change.creates]
