@@ -33,7 +33,9 @@ def translated(shown: str) -> Iterator[None]:
     """Within it, what SQLAlchemy or a driver raises comes out as a ``StoreError``. ``shown``: the masked URL."""
     try:
         yield
-    except exc.DBAPIError as error:
+    except exc.StatementError as error:
+        if isinstance(error.orig, ValueError):  # text that is not Unicode never left this process
+            raise error.orig from None
         raise _of(error.orig or error, shown) from error
     except (exc.TimeoutError, exc.InvalidRequestError) as error:  # no connection to be had, or one that died at once
         raise StoreUnavailable(f"{shown}: {error}") from error
@@ -67,7 +69,8 @@ def _postgresql(orig: BaseException, said: str) -> StoreError:
     if state in _PG_SCHEMA:
         return SchemaMismatch(said)
     if state is None:
-        return StoreRefused(said) if _PG_CONNECT.search(said) else StoreUnavailable(said)
+        hopeless = type(orig).__name__ == "DataError" or _PG_CONNECT.search(said)
+        return StoreRefused(said) if hopeless else StoreUnavailable(said)
     return StoreRefused(said) if state.startswith((*_PG_REFUSED, *_PG_HOPELESS)) else StoreUnavailable(said)
 
 

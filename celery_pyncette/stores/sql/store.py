@@ -26,7 +26,7 @@ from celery_pyncette.stores.protocol import (
     Page,
     Query,
 )
-from celery_pyncette.stores.rows import Head, check_siblings, keys_of, settle
+from celery_pyncette.stores.rows import Head, check_key, check_siblings, keys_of, settle
 from celery_pyncette.stores.sql import schema
 from celery_pyncette.stores.sql.address import sql_url
 from celery_pyncette.stores.sql.claims import claims_of
@@ -120,6 +120,8 @@ class SqlStore:
         return Applied(now, tuple(settled.written))
 
     def fetch(self, keys: Sequence[Key]) -> Fetched:
+        for key in keys:
+            check_key(key)
         with self._connected() as connection:
             now = self._now(connection)
             found_rows = connection.execute(_ROWS, {"ns": self.namespace, "keys": list(set(keys))})
