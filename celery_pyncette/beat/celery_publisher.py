@@ -83,10 +83,11 @@ class CeleryPublisher:
         if producer is None:
             return self._not_begun(message)
         self._errors.clear()
-        self._scheduler.apply_entry(self._entry_of(message), producer=producer)
+        entry = self._entry_of(message)
+        self._scheduler.apply_entry(entry, producer=producer)
         receipt = Receipt(sent=Sent.SENT, task_id=message.ticket.task_id, at=self._clock.now(), beat=self._beat)
         if not self._errors:
-            self._broker.used()
+            self._broker.sent(entry.task, entry.options)
             return receipt
         return self._receipt(receipt, self._fate(self._errors[-1]), self._errors[-1])
 

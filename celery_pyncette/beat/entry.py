@@ -39,8 +39,16 @@ class OccurrenceEntry(ScheduleEntry):  # type: ignore[misc]
         return self._schedule_of()
 
 
-def entry_of(app: Celery, message: Outgoing, schedule: Callable[[Outgoing], Any]) -> OccurrenceEntry:
-    """The entry of a message: its own copy of the options, its task id, its ticket."""
+def entry_of(
+    app: Celery,
+    message: Outgoing,
+    schedule: Callable[[Outgoing], Any],
+    declared: Callable[[str, Mapping[str, Any]], bool],
+) -> OccurrenceEntry:
+    """The entry of a message: its own copy of the options, its task id, its ticket.
+
+    :param declared: whether the queue of a task with such options is known to be declared.
+    """
     spec, ticket, rules = message.spec, message.ticket, message.rules
     options = {name: _copied(value) for name, value in spec.options.items()}
     headers: Mapping[str, Any] = options.get("headers") or {}
@@ -54,6 +62,10 @@ def entry_of(app: Celery, message: Outgoing, schedule: Callable[[Outgoing], Any]
     if rules.at_most_once:
         # Celery repeats a publish whose answer was lost, and the first one may have arrived.
         options["retry"] = False
+    else:
+        options.setdefault("retry", False)  # what fails is sent again from its record
+    if declared(spec.task, options):
+        options["declare"] = []
     return OccurrenceEntry(app, spec.name, spec.task, spec.args, spec.kwargs, options, lambda: schedule(message))
 
 

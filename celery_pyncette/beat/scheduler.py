@@ -101,7 +101,8 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         return seed.last_runs
 
     def _entry_of(self, message: Outgoing) -> OccurrenceEntry:
-        return entry_of(self.app, message, self._celery_schedule)
+        assert self._broker is not None
+        return entry_of(self.app, message, self._celery_schedule, self._broker.declared)
 
     def _celery_schedule(self, message: Outgoing) -> Any:
         static = self.schedule.get(message.spec.name)
