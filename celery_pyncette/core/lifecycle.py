@@ -24,6 +24,7 @@ from __future__ import annotations
 import enum
 import uuid
 from dataclasses import dataclass, replace
+from typing import Any
 
 from celery_pyncette.core.taking import DueTimes, OneTime, Skips, Taken, skip_all, take
 from celery_pyncette.core.instants import NEVER, Instant
@@ -161,16 +162,15 @@ def _due(record: Record, now: Instant, times: DueTimes, rules: Rules) -> Plan:
         taken = skip_all(record.due_at, now, times, Skip.DEADLINE)
     else:
         taken = take(record.due_at, now, times, rules, record.paused)
-    counted = _count(record, taken, now)
     if taken.fire is None:
-        return Plan(record=record, first=_skip_write(counted, now, rules), taken=taken, skips=taken.skips)
+        return Plan(record=record, first=_skip_write(record, taken, now, rules), taken=taken, skips=taken.skips)
     if rules.aware:
-        return _due_aware(record, counted, taken, taken.fire, now, rules)
+        return _due_aware(record, _count(record, taken, now), taken, taken.fire, now, rules)
     occurrence = Occurrence(key=record.key, generation=record.generation, due_at=taken.fire)
     if rules.at_most_once:
         return Plan(
             record=record,
-            first=_use(counted, taken.fire, Receipt(sent=Sent.UNSURE, task_id="", at=now), now, rules),
+            first=_use(record, taken, taken.fire, Receipt(sent=Sent.UNSURE, task_id="", at=now), now, rules),
             send=occurrence,
             settle=Settle.ADVANCED,
             taken=taken,
@@ -358,13 +358,12 @@ def _advance_as_holder(
         return Write(record=None)
     if stored.due_at != plan.record.due_at:
         return Write(record=replace(stored, lease=None))
-    next_due = plan.taken.next_due
+    taken = plan.taken
     if stored.timing != plan.record.timing:
-        next_due = _times_of(stored, times).next_after(now)
-    counted = _count(stored, replace(plan.taken, next_due=next_due), now)
+        taken = replace(taken, next_due=_times_of(stored, times).next_after(now))
     if receipt.sent is Sent.UNBUILDABLE:
-        return _unbuildable(counted, now, rules)
-    return _use(counted, plan.send.due_at, receipt, now, rules)
+        return _unbuildable(stored, taken, now, rules)
+    return _use(stored, taken, plan.send.due_at, receipt, now, rules)
 
 
 def _after_use(plan: Plan, sent: Sent, now: Instant, rules: Rules) -> Write | None:
@@ -375,7 +374,7 @@ def _after_use(plan: Plan, sent: Sent, now: Instant, rules: Rules) -> Write | No
             return hold_back(_put_back(plan), SEND_AGAIN)
         case Sent.UNBUILDABLE:
             assert plan.taken is not None
-            return _unbuildable(_count(plan.record, plan.taken, now), now, rules)
+            return _unbuildable(plan.record, plan.taken, now, rules)
 
 
 def _put_back(plan: Plan) -> Record:
@@ -422,26 +421,25 @@ def _release(record: Record) -> Plan:
     return Plan(record=record, first=Write(record=replace(record, lease=None)))
 
 
-def _use(counted: Record, due_at: Instant, receipt: Receipt, now: Instant, rules: Rules) -> Write:
+def _use(record: Record, taken: Taken, due_at: Instant, receipt: Receipt, now: Instant, rules: Rules) -> Write:
     """The occurrence is used up by being sent."""
     line = Recent(
         due_at=due_at, outcome="sent", task_id=receipt.task_id, dispatched_at=receipt.at or None, beat=receipt.beat
     )
-    recent = remembered(counted, line, rules)
-    used = replace(counted, lease=None, counters=_add(counted.counters, started=1), recent=recent)
+    used = _count(record, taken, now, started=1, recent=remembered(record, line, rules), lease=None)
     if not _is_over(used):
         return Write(record=used)
     # What may have to be put back leaves a tombstone, so that its versions go on and never start anew.
     return _finish(used, now, keep=rules.claim_time if rules.at_most_once else 0)
 
 
-def _skip_write(counted: Record, now: Instant, rules: Rules) -> Write:
-    rested = replace(counted, lease=None)
+def _skip_write(record: Record, taken: Taken, now: Instant, rules: Rules) -> Write:
+    rested = _count(record, taken, now, lease=None)
     return _bury(rested, now, rules) if _is_over(rested) else Write(record=rested)
 
 
-def _unbuildable(counted: Record, now: Instant, rules: Rules) -> Write:
-    skipped = replace(counted, lease=None, counters=_add(counted.counters, skipped=1))
+def _unbuildable(record: Record, taken: Taken, now: Instant, rules: Rules) -> Write:
+    skipped = _count(record, taken, now, skipped=1, lease=None)
     return _bury(skipped, now, rules) if _is_over(skipped) else Write(record=skipped)
 
 
@@ -475,15 +473,18 @@ def remembered(record: Record, line: Recent, rules: Rules) -> tuple[Recent, ...]
     return () if rules.recent_runs == 0 else (record.recent + (line,))[-rules.recent_runs :]
 
 
-def _count(record: Record, taken: Taken, now: Instant) -> Record:
+def _count(record: Record, taken: Taken, now: Instant, started: int = 0, skipped: int = 0, **changes: Any) -> Record:
     """The record after these occurrences; a pause that is over is kept while it has more missed ones to decide."""
     pause = record.paused
     if pause is not None and pause.until <= now and pause.until < taken.next_due:
         pause = None
-    skipped = 0 if taken.skips is None else taken.skips.count
-    counters = _add(record.counters, expected=taken.expected, skipped=skipped)
-    exhausted = record.spec.max_runs is not None and counters.expected - counters.skipped >= record.spec.max_runs
-    return replace(record, counters=counters, paused=pause, due_at=NEVER if exhausted else taken.next_due)
+    left_out = 0 if taken.skips is None else taken.skips.count
+    expected = record.counters.expected + taken.expected
+    most = record.spec.max_runs
+    exhausted = most is not None and expected - record.counters.skipped - left_out >= most
+    counters = _add(record.counters, expected=taken.expected, started=started, skipped=left_out + skipped)
+    due_at = NEVER if exhausted else taken.next_due
+    return replace(record, counters=counters, paused=pause, due_at=due_at, **changes)
 
 
 def _add(counters: Counters, expected: int = 0, started: int = 0, skipped: int = 0) -> Counters:
