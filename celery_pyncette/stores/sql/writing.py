@@ -57,9 +57,16 @@ def _types() -> dict[str, str]:
     return {column.name: kinds.get(type(column.type).__name__, "text") for column in records.columns}
 
 
-# Args:   namespace, and one array per column.
+#: Between documents, which have no control characters. In an array each of their many quotes would be escaped.
+_BETWEEN = "\x1e"
+# Args:   namespace, one array per column, and all documents as one text.
 # Cost:   one round trip; per row the row and its index entries.
-_PG_ARRAYS = ", ".join(f"CAST(:{name} AS {_types()[name]}[])" for name in _NAMES)
+_PG_ARRAYS = ", ".join(
+    "string_to_array(CAST(:document AS text), chr(30))"
+    if name == "document"
+    else f"CAST(:{name} AS {_types()[name]}[])"
+    for name in _NAMES
+)
 _PG_INSERT = f"""
 INSERT INTO pyncette_records (namespace, {", ".join(_NAMES)})
 SELECT :namespace, new.* FROM unnest({_PG_ARRAYS}) AS new({", ".join(_NAMES)})
@@ -86,7 +93,8 @@ class ArrayWriter:
     @staticmethod
     def _columns(namespace: str, entries: Sequence[Entry], partitions: int) -> dict[str, Any]:
         columns = zip(*(values_of(entry, partitions) for entry in entries), strict=True)
-        return {"namespace": namespace, **dict(zip(_NAMES, map(list, columns), strict=True))}
+        named: dict[str, Any] = dict(zip(_NAMES, map(list, columns), strict=True))
+        return named | {"namespace": namespace, "document": _BETWEEN.join(named["document"])}
 
 
 class RowWriter:
