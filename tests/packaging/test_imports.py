@@ -16,6 +16,12 @@ import celery_pyncette
 
 CHECKOUT = Path(__file__).parents[2]
 PACKAGE = CHECKOUT / "celery_pyncette"
+THIRD_PARTIES = (
+    "celery.beat, celery.apps.beat, celery.bin.base, celery.schedules, croniter, ephem, hypothesis.stateful, "
+    "kombu.pools, psycopg, pymysql, pytest, redis.cluster, rich, rich.console, rich.table, sqlalchemy.dialects.mysql, "
+    "sqlalchemy.dialects.postgresql, sqlalchemy.dialects.sqlite"
+)
+"""Imported once, before the forks: they cost most of the time, and it is our own modules that are tried."""
 HEAVY = ("celery", "kombu", "sqlalchemy", "redis", "prometheus_client")
 
 
@@ -75,6 +81,7 @@ def test_each_module_can_be_imported_first():
     assert "celery_pyncette.core.errors" in names
     code = (
         "import importlib, sys, os\n"
+        f"import {THIRD_PARTIES}\n"
         f"for name in {names!r}:\n"
         "    pid = os.fork()\n"
         "    if pid == 0:\n"
