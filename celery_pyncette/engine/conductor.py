@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,6 +69,7 @@ class Conductor:
         self._clock = clock
         self._dispatcher: Dispatcher | None = None
         self._keep_at = 0.0
+        self._look_at = {Lane.ENTRIES: 0.0, Lane.DELAYED: 0.0}
         self._keepings = 0
         self._broker_lost = False
         timings = {name: definitions.definition(name).timing for name in definitions.static()}
@@ -120,6 +122,7 @@ class Conductor:
         self._neighbours.keep()
         self.meta = meta
         station = Station(post.namespace, meta.store_id, post.owner, post.claim_time, post.batch_size)
+        self._look_at = dict.fromkeys(self._look_at, 0.0)
         self._dispatcher = Dispatcher(
             station,
             self._store,
@@ -142,19 +145,23 @@ class Conductor:
         return self._dispatcher
 
     def _work(self, dispatcher: Dispatcher, started_at: float) -> tuple[int, int, int]:
+        """Cycle each lane whose time has come, until there is nothing to do or the tick has lasted long enough."""
         claimed = sent = 0
         while True:
-            waits = []
-            for lane in (Lane.ENTRIES, Lane.DELAYED):
+            for lane, look_at in self._look_at.items():
+                if look_at > self._clock.monotonic():
+                    continue
                 done = dispatcher.cycle(lane)
                 claimed, sent = claimed + done.claimed, sent + done.sent
-                waits.append(done.wait_ms)
                 if done.emptied:
                     self._found_again()
                     return claimed, sent, 0
-            wait = min(waits)
-            if wait > 0 or self._clock.monotonic() - started_at > _TICK_FOR:
-                return claimed, sent, min(wait, self._post.poll_interval)
+                wait = min(done.wait_ms, self._post.poll_interval)
+                self._look_at[lane] = self._clock.monotonic() + wait / 1000
+            now = self._clock.monotonic()
+            wait = max(0, math.ceil((min(self._look_at.values()) - now) * 1000))
+            if wait > 0 or now - started_at > _TICK_FOR:
+                return claimed, sent, wait
 
     def _found_again(self) -> None:
         """The store came back empty: everything that this process knows is written again, at once."""
