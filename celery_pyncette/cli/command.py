@@ -15,20 +15,28 @@ from celery_pyncette.core.errors import ConfigurationError, InvalidEntry, Pyncet
 
 
 class ExitCode(enum.IntEnum):
-    """How a command ends, for scripts and probes."""
+    """How a command ends, for scripts and probes; ``MEANINGS`` says it for people."""
 
     FINE = 0
-    """It did what was asked, and found no problem."""
     PROBLEMS = 1
-    """It found problems, and said which."""
     WRONG_USE = 2
-    """The command line or the configuration is wrong, or there is no such entry."""
     NO_STORE = 3
-    """The store cannot be reached, refuses, or has no schema or namespace that this release reads."""
+
+
+MEANINGS = {
+    ExitCode.FINE: "did what was asked, and found no problem",
+    ExitCode.PROBLEMS: "found problems, and said which",
+    ExitCode.WRONG_USE: "the command line or the configuration is wrong, or there is no such entry",
+    ExitCode.NO_STORE: "the store cannot be reached or refuses, or no beat has set it up for this release",
+}
 
 
 class Command(click.Command):
     """A command whose ``PyncetteError`` becomes one line on stderr and an exit code."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         with muted(), clear_errors():

@@ -15,15 +15,16 @@ from celery_pyncette.cli.printing import Table, say, show_json, show_table
 from celery_pyncette.cli.session import Session
 from celery_pyncette.core.errors import PyncetteError, SchemaMismatch
 
-_HELP = """Look whether all is well: settings, entries, broker, store, clocks, beats, what is overdue.
+_HELP = """Look whether all is well with settings, store and beats.
 
-Nothing is changed. The exit code is fit for probes: see below. Warnings leave it at 0, unless --strict is given.
+Nothing is changed. Warnings leave the exit code at 0, unless --strict is given.
 
 `settings`, `entries`: is the configuration right, and which entries cannot be used. `broker`, `store`: do they answer.
-`schema`, `namespace`: is the store this release's, and this application's. `clock`: how far the store's clock is from
-this host's. `server`: may a Redis drop or forget records. `beats`, `manifests`: who lives, and do they define the same
-as this configuration. `undefined`: static entries that no living beat defines. `overdue`: how long the oldest record
-has been ready; up to pyncette_claim_time + pyncette_poll_interval is usual after a crash.
+`sharing`: can other hosts use this store. `schema`, `namespace`: is the store this release's, and this application's.
+`clock`: how far the store's clock is from this host's. `server`: may a Redis drop or forget records. `beats`,
+`manifests`: who lives, and do they define the same as this configuration. `undefined`: static entries that no living
+beat defines. `overdue`: how long the oldest record has been ready; a crash may cost pyncette_claim_time +
+pyncette_poll_interval, more is a problem.
 """
 _STYLES = {Level.OK.value: "green", Level.WARNING.value: "yellow", Level.PROBLEM.value: "red"}
 

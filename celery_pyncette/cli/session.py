@@ -48,7 +48,7 @@ class Session:
     def store(self) -> Iterator[Store]:
         """The store, to be asked within the clients' time-out; nothing is ever created in it.
 
-        :raises StoreNotConfigured: without a URL. :raises SchemaMismatch: for an SQLite file that is not there.
+        :raises StoreNotConfigured: without a URL. :raises SchemaMismatch: also for an SQLite file that is not there.
         """
         if self.runtime.store_url is None:
             raise StoreNotConfigured(
@@ -61,6 +61,10 @@ class Session:
         store = self.runtime.open_store()
         try:
             yield store
+        except SchemaMismatch as error:
+            if self.runtime.store_name in str(error):
+                raise
+            raise SchemaMismatch(f"{self.runtime.store_name}: {error}") from error
         finally:
             store.close()
 
