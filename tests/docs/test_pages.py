@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import click
 import pytest
 
+from celery_pyncette.cli import pyncette
 from celery_pyncette.options import OPTIONS, PREFIX
 from celery_pyncette.rules import POLICY_FIELDS
-from tests.docs.pages import CHECKOUT, DOCS, PAGES, read
+from tests.docs.pages import CHECKOUT, DOCS, PAGES, examples, read
 
 PACKAGE = CHECKOUT / "celery_pyncette"
 #: Names that begin like settings and are none: tables of SQL stores.
@@ -123,6 +126,19 @@ def test_each_decision_fits_on_a_page():
         assert len(text.splitlines()) <= 40, path.name
         assert [f"## {part}" in text for part in ("Context", "Decision", "Consequences")] == [True] * 3, path.name
         assert path.name in read(DOCS / "decisions" / "index.md")
+
+
+def commands() -> list[tuple[str, str]]:
+    lines = [line for page in PAGES for example in examples(page, "console") for line in example.code.splitlines()]
+    found = (re.match(r"\$ celery -A proj pyncette (\w+)(.*)", line) for line in lines)
+    return sorted({(match[1], match[2].strip()) for match in found if match is not None})
+
+
+@pytest.mark.parametrize(("name", "arguments"), commands())
+def test_each_command_that_is_shown_can_be_typed(name: str, arguments: str):
+    command = pyncette.get_command(click.Context(pyncette), name)
+    assert command is not None
+    command.make_context(name, shlex.split(arguments))
 
 
 @pytest.fixture(scope="module")
