@@ -22,7 +22,8 @@ from celery_pyncette.core.taking import DueTimes
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.partitions import one_shot_key
 from celery_pyncette.core.policies import Rules
-from celery_pyncette.core.records import Counters, EntrySpec, Key, Lane, Pause, Record, Run, Write
+from celery_pyncette.core.records import NOBODY, Counters, EntrySpec, Key, Lane, Pause, Record, Run, Write
+from celery_pyncette.core.schedules import Once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,9 @@ def replaced(
         dead=None,
     )
     if gone:
+        # What only kept a tombstone must not keep its successor waiting; nobody acts under such a lease.
+        held = record.lease is not None and (record.lease.owner != NOBODY or record.run is not None)
+        after = replace(after, lease=record.lease if held else None)
         after = replace(after, created_at=now, due_at=_first_due(definition, now, times), counters=_open_only(record))
     elif not definition.spec.enabled:
         after = replace(after, due_at=NEVER)
@@ -146,7 +150,10 @@ def run_now(record: Record, now: Instant) -> Write:
 
 
 def _first_due(definition: Definition, now: Instant, times: DueTimes) -> Instant:
-    return times.next_after(now) if definition.spec.enabled else NEVER
+    """The next due time; a single one that has passed is overdue, not impossible."""
+    spec = definition.spec
+    after = min(now, Instant(spec.schedule.at - 1)) if isinstance(spec.schedule, Once) else now
+    return times.next_after(after) if spec.enabled else NEVER
 
 
 def _open_only(record: Record) -> Counters:

@@ -352,6 +352,8 @@ def _advance_as_holder(
     plan: Plan, stored: Record, receipt: Receipt, now: Instant, times: DueTimes, rules: Rules
 ) -> Write | None:
     assert plan.taken is not None and plan.send is not None
+    if _owner(stored) != _owner(plan.record):
+        return None  # the lease has been given back: by an advance of ours, whose answer was lost
     if receipt.sent in (Sent.FAILED, Sent.UNSURE):
         return hold_back(stored, SEND_AGAIN)
     if stored.removed:
@@ -364,6 +366,10 @@ def _advance_as_holder(
     if receipt.sent is Sent.UNBUILDABLE:
         return _unbuildable(stored, taken, now, rules)
     return _use(stored, taken, plan.send.due_at, receipt, now, rules)
+
+
+def _owner(record: Record) -> str | None:
+    return None if record.lease is None else record.lease.owner
 
 
 def _after_use(plan: Plan, sent: Sent, now: Instant, rules: Rules) -> Write | None:

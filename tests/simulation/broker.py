@@ -37,6 +37,7 @@ class SimPublisher:
     def _send(self, message: Outgoing) -> Sent:
         world = self._world
         if message.spec.name in self._unbuildable:
+            world.note(self._owner)
             return Sent.UNBUILDABLE
         if world.broker_away() or world.chance(world.faults.publish_fails):
             world.note(self._owner)

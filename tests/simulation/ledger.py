@@ -23,12 +23,17 @@ class Violation(BaseException):
     """A promise is broken; not an ``Exception``, so that no code under test can swallow it."""
 
 
+#: An occurrence: the key, the how-many-eth entry of that name, the due time.
+Fired = tuple[Key, int, Instant]
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A claim: when, and what was in the store then."""
+    """A claim: when, what was in the store then, and the how-many-eth entry of that name it is."""
 
     at: Instant
     record: Record
+    life: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +48,22 @@ class Arrival:
 
 @dataclass(slots=True)
 class Ledger:
-    """See the module. ``arrivals`` and ``used`` go by key and due time."""
+    """See the module. ``lives`` counts how often an entry was made anew under a name.
+
+    ``order`` False leaves the order of the steps alone, and sees only what comes of a wrong one.
+    """
 
     world: World
     entries: dict[str, Entry]
     timings: dict[str, Entry] = field(default_factory=dict)
     current: dict[Key, Record] = field(default_factory=dict)
     held: dict[tuple[str, Key], Held] = field(default_factory=dict)
-    arrivals: dict[tuple[Key, Instant], list[Arrival]] = field(default_factory=dict)
-    used: dict[tuple[Key, Instant], tuple[str, Instant]] = field(default_factory=dict)
+    arrivals: dict[Fired, list[Arrival]] = field(default_factory=dict)
+    used: dict[Fired, tuple[str, Instant]] = field(default_factory=dict)
+    lives: dict[Key, int] = field(default_factory=dict)
+    names: dict[Key, str] = field(default_factory=dict)
     latest: Instant = Instant(0)
+    order: bool = True
     skipped: int = 0
     copies: int = 0
 
@@ -69,32 +80,32 @@ class Ledger:
             if before.ready_at > batch.now:
                 raise Violation(f"{request.owner} was given {record.key} before it was ready")
             self.current[record.key] = record
-            self.held[request.owner, record.key] = Held(batch.now, record)
+            self.held[request.owner, record.key] = Held(batch.now, record, self.lives[record.key])
 
     # --- messages ---
 
     def arrived(self, owner: str, message: Outgoing) -> None:
         key, due, ticket = message.ticket.key, message.due_at, message.ticket
         held = self.held[owner, key]
-        if due > self.latest:
+        if due > self.world.stage.now:
             raise Violation(f"{key} was sent before it was due")
         if held.record.generation != ticket.gen or held.record.removed:
             raise Violation(f"{key} was sent for a definition that was gone at the claim")
         if held.record.paused is not None and held.record.paused.until > held.at:
             raise Violation(f"{key} was sent while paused")
-        before = self.arrivals.setdefault((key, due), [])
+        before = self.arrivals.setdefault((key, held.life, due), [])
         if self._rules(held.record).at_most_once:
-            self._at_most_once(key, due, before)
+            self._at_most_once((key, held.life, due), before)
         arrival = Arrival(owner, held.at, ticket.gen, ticket.task_id)
         if before:
             self._copy(key, due, before[-1], arrival)
         before.append(arrival)
 
-    def _at_most_once(self, key: Key, due: Instant, before: list[Arrival]) -> None:
+    def _at_most_once(self, fired: Fired, before: list[Arrival]) -> None:
         if before:
-            raise Violation(f"{key} was sent twice at most once")
-        if (key, due) not in self.used:
-            raise Violation(f"{key} was sent before it was used up")
+            raise Violation(f"{fired[0]} was sent twice at most once")
+        if self.order and fired not in self.used:
+            raise Violation(f"{fired[0]} was sent before it was used up")
 
     def _copy(self, key: Key, due: Instant, first: Arrival, second: Arrival) -> None:
         self.copies += 1
@@ -111,6 +122,7 @@ class Ledger:
         if before is not None and before.write_id == change.write_id:
             return  # asked again, because the first answer was lost
         for child in change.creates:
+            self._made(child)
             self.current[child.key] = replace(child, version=1, write_id=change.write_id)
         if after is None:
             if before is not None and owner.startswith("beat"):
@@ -119,13 +131,22 @@ class Ledger:
             return
         if after.lane is not Lane.KEEPING:
             self._law(after)
-            if before is not None and owner.startswith("beat") and before.generation == after.generation:
-                self._acted(owner, before, after)
-            elif before is not None and not (before.removed or before.dead):
+            by_hand = before is not None and not (owner.startswith("beat") and before.generation == after.generation)
+            if before is None or (by_hand and (before.removed or before.dead is not None)):
+                self._made(after)
+            elif by_hand:
                 self._edited(before, after, now)
+            else:
+                self._acted(owner, before, after)
         if change.lease_for is not None and after.lease is not None:
             after = replace(after, lease=replace(after.lease, until=Instant(now + change.lease_for)))
         self.current[change.key] = replace(after, version=version, write_id=change.write_id)
+
+    def _made(self, after: Record) -> None:
+        self.lives[after.key] = self.lives.get(after.key, 0) + 1
+        self.names[after.key] = after.spec.name
+        if after.due_at >= NEVER and after.spec.enabled:
+            raise Violation(f"{after.key} was made, and is never due")
 
     def _law(self, after: Record) -> None:
         counters = after.counters
@@ -144,7 +165,7 @@ class Ledger:
     def _deleted(self, owner: str, before: Record) -> None:
         if before.lane is Lane.KEEPING or before.removed or before.dead is not None:
             return
-        if not before.one_shot or (before.key, before.due_at) not in self.arrivals:
+        if not before.one_shot or self._fired(before, before.due_at) not in self.arrivals:
             raise Violation(f"{owner} deleted {before.key}, which was never sent")
 
     def _acted(self, owner: str, before: Record, after: Record) -> None:
@@ -153,19 +174,19 @@ class Ledger:
         elif after.due_at > before.due_at:
             self._took(owner, before, after)
         elif after.counters != before.counters:
-            self._not_sent_after_all(before, after)
+            self._not_sent_after_all(owner, before, after)
 
-    def _not_sent_after_all(self, before: Record, after: Record) -> None:
+    def _not_sent_after_all(self, owner: str, before: Record, after: Record) -> None:
         """A message that could not be built turns a start into a skip; nothing else counts and takes up nothing."""
         if _difference(after.counters, before.counters) != Counters(0, -1, 1):
             raise Violation(f"{after.key}: counted something, and took up nothing")
-        fire = max(due for key, due in self.used if key == after.key)
-        if (after.key, fire) in self.arrivals:
-            raise Violation(f"{after.key} at {fire} was skipped after it was sent")
-        del self.used[after.key, fire]
+        last = max(fired for fired, by in self.used.items() if fired[0] == after.key and by[0] == owner)
+        if last in self.arrivals:
+            raise Violation(f"{last} was skipped after it was sent")
+        del self.used[last]
 
     def _put_back(self, before: Record, after: Record) -> None:
-        occurrence = (after.key, after.due_at)
+        occurrence = self._fired(after, after.due_at)
         if occurrence in self.arrivals or occurrence not in self.used:
             raise Violation(f"{after.key} at {after.due_at} was put back after it was sent")
         del self.used[occurrence]
@@ -174,7 +195,7 @@ class Ledger:
         added = _difference(after.counters, before.counters)
         held = self.held[owner, before.key]
         if held.record.timing != before.timing:
-            fire = max((due for key, due in self.arrivals if key == before.key), default=before.due_at)
+            fire = max((fired[2] for fired in self.arrivals if fired[0] == before.key), default=before.due_at)
         else:
             dues = self._dues(before, min(after.due_at, Instant(self.latest + 1)))
             if after.spec.max_runs is not None and after.due_at >= NEVER:
@@ -189,12 +210,16 @@ class Ledger:
             self._may_skip(before, added, held)
 
     def _used_up(self, owner: str, before: Record, fire: Instant, claimed_at: Instant) -> None:
+        fired = self._fired(before, fire)
         if self._rules(before).at_most_once:
-            if (before.key, fire) in self.used:
+            if fired in self.used:
                 raise Violation(f"{before.key} at {fire} was used up twice")
-        elif (before.key, fire) not in self.arrivals:
+        elif self.order and fired not in self.arrivals:
             raise Violation(f"{before.key} at {fire} was used up, and never sent")
-        self.used[before.key, fire] = (owner, claimed_at)
+        self.used[fired] = (owner, claimed_at)
+
+    def _fired(self, record: Record, due: Instant) -> Fired:
+        return record.key, self.lives[record.key], due
 
     def _may_skip(self, before: Record, added: Counters, held: Held) -> None:
         """Which occurrences may be skipped, by policy, pause, or a message that cannot be built."""
@@ -224,10 +249,12 @@ class Ledger:
             waiting = record.paused is None and not record.removed and record.dead is None
             if waiting and record.due_at + bound < now:
                 raise Violation(f"{record.key} has been due for {now - record.due_at} ms")
-        for occurrence, (owner, claimed_at) in self.used.items():
-            over = claimed_at + bound < now
-            if over and occurrence not in self.arrivals and not self.world.troubled(owner, claimed_at):
-                raise Violation(f"{occurrence} was used up and not sent, and nothing had gone wrong")
+        for fired, (owner, claimed_at) in self.used.items():
+            if claimed_at + bound < now and fired not in self.arrivals:
+                if not self.entries[self.names[fired[0]]].rules.at_most_once:
+                    raise Violation(f"{fired} was used up and never sent")
+                if not self.world.troubled(owner, claimed_at):
+                    raise Violation(f"{fired} was used up and not sent, and nothing had gone wrong")
 
     def _rules(self, record: Record) -> Rules:
         return self.entries[record.spec.name].rules

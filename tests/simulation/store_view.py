@@ -103,7 +103,7 @@ class StoreView:
 
     def _call(self, act: Callable[[], T]) -> T:
         world = self._world
-        for _ in range(_TRIES):
+        for tried in range(_TRIES):
             world.step(self._owner, self._mortal)
             if world.store_away():
                 world.note(self._owner)
@@ -114,7 +114,15 @@ class StoreView:
                 world.step_back += world.rng.choice((1, 700, 5_000))
             answer = act()
             if not world.chance(world.faults.answer_lost):
+                if tried and isinstance(answer, Applied):
+                    self._note_doubt(answer)
                 return answer
-            world.note(self._owner)
+            world.hit += 1
             world.stage.pause(200)
+        world.note(self._owner)
         raise StoreUnavailable("no answer in time")
+
+    def _note_doubt(self, answer: Applied) -> None:
+        """A write asked again is known by its id, unless somebody has written since: then its fate stays unknown."""
+        if any(written.verdict is not Verdict.APPLIED for written in answer.written):
+            self._world.note(self._owner)
