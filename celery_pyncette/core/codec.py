@@ -16,6 +16,7 @@ from typing import Any
 
 from celery_pyncette.core import schedules
 from celery_pyncette.core.errors import CorruptRecord, PyncetteError
+from celery_pyncette.core.frame import Schedule
 from celery_pyncette.core.instants import Instant, milliseconds
 from celery_pyncette.core.policies import DURATIONS, Policy
 from celery_pyncette.core.records import (
@@ -34,7 +35,12 @@ from celery_pyncette.core.records import (
 )
 
 FORMAT = 1
-_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=False).encode
+_COMPACT = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=False, check_circular=False
+).encode
+_SCAN = json.JSONDecoder().raw_decode
+#: How every document begins: the entry stands first, so that its text can be told from the rest.
+_HEAD = f'{{"f":{FORMAT},"spec":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def encode(record: Record) -> Row:
         None if lease is None else lease.owner,
         0 if lease is None else lease.until,
         record.ready_at,
-        _COMPACT(_document(record)),
+        f"{_HEAD}{_texts.of(record.spec)},{_COMPACT(_rest(record))[1:]}",
         record.body,
     )
 
@@ -78,33 +84,60 @@ def decode(row: Row) -> Record:
     :raises CorruptRecord: if the document is not JSON, of a newer format, or lacks or garbles a field.
     """
     try:
-        return _record(row, json.loads(row.document))
+        return _record(row, *_parts(row.document))
     except CorruptRecord:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, PyncetteError) as error:
         raise CorruptRecord(row.key, f"{type(error).__name__}: {error}"[:200]) from error
 
 
-def _document(record: Record) -> dict[str, Any]:
-    doc: dict[str, Any] = {"f": FORMAT, "spec": spec_to_data(record.spec), "due": record.due_at}
-    if record.timing:
-        doc["timing"] = record.timing
-    if record.payload:
-        doc["payload"] = record.payload
-    if record.created_at:
-        doc["made"] = record.created_at
-    if record.anchor:
-        doc["anchor"] = record.anchor
+class _Texts:
+    """The JSON of the last entries that were read, by identity: a beat writes back those that it read just before."""
+
+    _ROOM = 1024
+
+    def __init__(self) -> None:
+        self._new: dict[int, tuple[EntrySpec, str]] = {}
+        self._old: dict[int, tuple[EntrySpec, str]] = {}
+
+    def keep(self, spec: EntrySpec, text: str) -> None:
+        if len(self._new) >= self._ROOM:
+            self._old, self._new = self._new, {}
+        self._new[id(spec)] = (spec, text)
+
+    def of(self, spec: EntrySpec) -> str:
+        """Its JSON: as it was read if it was, made otherwise."""
+        known = self._new.get(id(spec)) or self._old.get(id(spec))
+        return known[1] if known is not None else _COMPACT(spec_to_data(spec))
+
+
+_texts = _Texts()
+
+
+def _parts(document: str) -> tuple[dict[str, Any], Any, str | None]:
+    """The rest of a document, its entry's data, and the text of that where it stands first."""
+    if not document.startswith(_HEAD):
+        doc = json.loads(document)
+        return {"f": doc["f"], **doc}, doc["spec"], None
+    spec, end = _SCAN(document, len(_HEAD))
+    doc, last = _SCAN("{" + document[end + 1 :])
+    if document[end : end + 1] != "," or end + last != len(document):
+        raise ValueError("the document has something after its end")
+    return doc, spec, document[len(_HEAD) : end]
+
+
+def _rest(record: Record) -> dict[str, Any]:
+    doc: dict[str, Any] = {"due": record.due_at}
+    for name, field in _PLAIN:
+        value = getattr(record, field)
+        if value:
+            doc[name] = value
     if record.run is not None:
         doc["run"] = _given(record.run)
     if record.paused is not None:
         doc["paused"] = _given(record.paused)
-    if record.removed:
-        doc["removed"] = True
     if record.dead is not None:
         doc["dead"] = record.dead
-    if record.epoch:
-        doc["epoch"] = record.epoch
     counters = record.counters
     if counters.expected or counters.started or counters.skipped:
         doc["count"] = [counters.expected, counters.started, counters.skipped]
@@ -115,16 +148,19 @@ def _document(record: Record) -> dict[str, Any]:
     return doc
 
 
-def _record(row: Row, doc: dict[str, Any]) -> Record:
-    if doc["f"] > FORMAT:
+def _record(row: Row, doc: dict[str, Any], spec_data: Any, text: str | None) -> Record:
+    if doc.get("f", FORMAT) > FORMAT:
         raise CorruptRecord(row.key, f"format {doc['f']} is newer than this release reads ({FORMAT}); upgrade it")
     get = doc.get
-    run, paused = get("run"), get("paused")
+    run, paused, recent = get("run"), get("paused"), get("recent")
+    spec = spec_from_data(spec_data)
+    if text is not None:
+        _texts.keep(spec, text)
     return Record(
         key=Key(row.key),
-        lane=Lane(row.lane),
+        lane=_LANES[row.lane],
         generation=row.generation,
-        spec=spec_from_data(doc["spec"]),
+        spec=spec,
         timing=get("timing", ""),
         payload=get("payload", ""),
         created_at=get("made", 0),
@@ -140,7 +176,7 @@ def _record(row: Row, doc: dict[str, Any]) -> Record:
         write_id=row.write_id,
         epoch=get("epoch", 0),
         counters=Counters(*doc["count"]) if "count" in doc else Counters(),
-        recent=tuple(Recent(**_known(Recent, line)) for line in get("recent", ())),
+        recent=() if recent is None else tuple(Recent(**_known(Recent, line)) for line in recent),
         data=get("data"),
         body=row.body,
     )
@@ -177,8 +213,8 @@ def spec_from_data(data: Mapping[str, Any]) -> EntrySpec:
     return EntrySpec(
         name=data["name"],
         task=data["task"],
-        origin=Origin(data["origin"]),
-        schedule=None if schedule is None else schedules.from_data(schedule),
+        origin=_ORIGINS[data["origin"]],
+        schedule=None if schedule is None else _schedule(schedule),
         description=get("description", ""),
         args=tuple(get("args", ())),
         kwargs=get("kwargs", {}),
@@ -192,6 +228,18 @@ def spec_from_data(data: Mapping[str, Any]) -> EntrySpec:
         tenant=get("tenant"),
         enabled=get("enabled", True),
     )
+
+
+def _schedule(data: Any) -> Schedule:
+    """One object for all entries with the same schedule: few schedules, many entries. They are immutable."""
+    text = repr(data)
+    known = _schedules.get(text)
+    if known is None:
+        known = schedules.from_data(data)
+        if len(_schedules) >= 1024:
+            _schedules.clear()
+        _schedules[text] = known
+    return known
 
 
 def policy_to_data(policy: Policy) -> dict[str, Any]:
@@ -240,5 +288,17 @@ def _whole(value: Any) -> Instant:
     return Instant(value)
 
 
-_DEFAULTS: dict[type, list[tuple[str, Any]]] = {kind: [(f.name, f.default) for f in fields(kind)] for kind in (Run, Pause, Recent)}
-_NAMES: dict[type, frozenset[str]] = {kind: frozenset(f.name for f in fields(kind)) for kind in (Run, Pause, Recent, Policy)}
+_schedules: dict[str, Schedule] = {}
+_LANES = {lane.value: lane for lane in Lane}
+_ORIGINS = {origin.value: origin for origin in Origin}
+#: Fields that are left out where they are false, by their name in the document.
+_PLAIN = (
+    *(("timing", "timing"), ("payload", "payload"), ("made", "created_at"), ("anchor", "anchor")),
+    *(("removed", "removed"), ("epoch", "epoch")),
+)
+_DEFAULTS: dict[type, list[tuple[str, Any]]] = {
+    kind: [(f.name, f.default) for f in fields(kind)] for kind in (Run, Pause, Recent)
+}
+_NAMES: dict[type, frozenset[str]] = {
+    kind: frozenset(f.name for f in fields(kind)) for kind in (Run, Pause, Recent, Policy)
+}

@@ -40,7 +40,9 @@ from celery_pyncette.stores.urls import mask
 CHANGES_PER_CALL = 500
 BYTES_PER_CALL = 4_000_000
 
-_VERDICTS = {1: Verdict.APPLIED, 2: Verdict.STALE, 3: Verdict.MISSING, 4: Verdict.EXISTS}
+#: Kinds of keys that are in partition 0 whatever the number of partitions.
+_IN_FIRST = ("m:", "p:")
+_VERDICTS = {b"1": Verdict.APPLIED, b"2": Verdict.STALE, b"3": Verdict.MISSING, b"4": Verdict.EXISTS}
 
 
 class RedisStore:
@@ -118,14 +120,16 @@ class RedisStore:
         """
         if not changes:
             return Applied(max(self.now(), seen), ())
-        check_siblings(changes, self._partitions or 1)
+        founding = all(change.key[:2] in _IN_FIRST for change in changes)  # then the number may not be known yet
+        check_siblings(changes, 1 if founding else self.partitions)
         chunks = list(self._chunks(changes, seen))
         written: list[Written] = [Written(Verdict.MISSING)] * len(changes)
         now = 0
         for (places, _), answer in zip(chunks, self._session.ask([command for _, command in chunks]), strict=True):
             now = max(now, answer[0])
-            for place, verdict, version in zip(places, answer[1::2], answer[2::2], strict=True):
-                written[place] = Written(_VERDICTS[verdict], version)
+            said = answer[1].split()
+            for place, verdict, version in zip(places, said[::2], said[1::2], strict=True):
+                written[place] = Written(_VERDICTS[verdict], int(version))
         return Applied(Instant(now), tuple(written))
 
     def _chunks(self, changes: Sequence[Change], seen: Instant) -> Iterator[tuple[list[int], Command]]:
@@ -135,11 +139,11 @@ class RedisStore:
             by_partition[self._partition(change.key)].append(place)
         for partition, places in by_partition.items():
             keys = self._of(partition)
-            chunk, names, arguments, size = list[int](), list[str](), list[fields.Argument](), 0
+            chunk, names, arguments, size = list[int](), list[str](), list[bytes](), 0
             for place in places:
                 change = changes[place]
                 more = fields.changed(change)
-                bytes_more = sum(len(part) for part in more if not isinstance(part, int))
+                bytes_more = sum(map(len, more))
                 if chunk and (len(chunk) == CHANGES_PER_CALL or size + bytes_more > BYTES_PER_CALL):
                     yield chunk, _apply(keys, seen, len(chunk), names, arguments)
                     chunk, names, arguments, size = [], [], [], 0
@@ -161,7 +165,7 @@ class RedisStore:
         return Scanning(self._session, keys, query).page(cursor)
 
     def _partition(self, key: Key) -> int:
-        return 0 if key[:2] in ("m:", "p:") else partition_of(key, self.partitions)
+        return 0 if key[:2] in _IN_FIRST else partition_of(key, self.partitions)
 
     def _of(self, partition: int) -> PartitionKeys:
         keys = self._keys.get(partition)
@@ -176,8 +180,6 @@ class RedisStore:
         return Command(self._meta_key(), ("TIME",))
 
 
-def _apply(
-    keys: PartitionKeys, seen: Instant, count: int, names: Sequence[str], arguments: Sequence[fields.Argument]
-) -> Command:
+def _apply(keys: PartitionKeys, seen: Instant, count: int, names: Sequence[str], arguments: Sequence[bytes]) -> Command:
     indexes = [keys.index, keys.ready[Lane.ENTRIES], keys.ready[Lane.DELAYED]]
     return APPLY.call([*indexes, *names], [seen, keys.skip, count, *arguments])

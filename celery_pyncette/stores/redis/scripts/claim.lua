@@ -7,7 +7,8 @@
 --
 -- Result: { now, lease end, earliest ready_at after these or -1, meta record there 1 / 0, { ready_at, ... }, { row, ... } }
 --   One ready_at (as it was before) and one row for each record; no rows for a mere look.
---   Row: { key, lane, generation, version, token, write_id, document, body or nil }, leased to the owner until the end.
+--   Row: one text, key, lane, generation, version, token, write_id, document, separated by zero bytes, or { text, body };
+--   the key alone where a field is missing. It is leased to the owner until the lease end.
 -- Cost: O(log n + k log n) for k records of n; k is bounded by the caller (500). Works from Redis 6.2 on.
 -- Numbers stay below 2^53 and are written with %.0f, never concatenated.
 
@@ -37,7 +38,11 @@ for i = 1, #ready, 2 do
       redis.call('HSET', hash, 'v', version, 't', token, 'o', ARGV[2], 'u', ends)
       redis.call('ZADD', KEYS[1], ends, key)
       times[#times + 1] = ready_at
-      rows[#rows + 1] = { key, row[1], row[2], version, token, row[5], row[6], row[7] }
+      local text = key
+      if row[1] and row[2] and row[5] and row[6] then
+        text = table.concat({ key, row[1], row[2], version, token, row[5], row[6] }, '\0')
+      end
+      rows[#rows + 1] = row[7] and { text, row[7] } or text
     end
   end
 end
