@@ -1,0 +1,217 @@
+"""`doctor`: each trouble is found, and only where it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from celery_pyncette.cli import checks
+from celery_pyncette.cli.findings import Level
+from celery_pyncette.core.errors import StoreRefused
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.records import Lease
+from celery_pyncette.runtime import Runtime
+from tests.cli.setting import SCHEDULE, Shop, app_of, call, document
+
+
+@pytest.fixture
+def shop(tmp_path) -> Shop:
+    """On SQLite, with one beat that lives: all is well."""
+    shop = Shop(app_of(f"sqlite:///{tmp_path}/store.sqlite3"))
+    shop.beat()
+    return shop
+
+
+def results(answer: dict) -> dict[str, str]:
+    """The worst result by check."""
+    rank = ["ok", "skipped", "warning", "problem"]
+    found: dict[str, str] = {}
+    for each in answer["checks"]:
+        found[each["check"]] = max(found.get(each["check"], "ok"), each["result"], key=rank.index)
+    return found
+
+
+def text(answer: dict, check: str) -> str:
+    return " | ".join(each["text"] for each in answer["checks"] if each["check"] == check)
+
+
+def test_all_is_well(shop: Shop):
+    answer = document(shop.app, "doctor", "--strict")
+    assert results(answer) == dict.fromkeys(
+        [
+            *("settings", "entries", "broker", "sharing", "store", "schema", "clock", "namespace", "beats"),
+            *("manifests", "undefined", "overdue"),
+        ],
+        "ok",
+    )
+    assert (answer["status"], answer["exit_code"]) == ("ok", 0)
+    result = call(shop.app, "doctor")
+    assert result.exit_code == 0
+    assert "0 problem(s), 0 warning(s)" in result.stdout
+
+
+def test_the_keys_of_the_document_stay(shop: Shop):
+    answer = document(shop.app, "doctor")
+    assert list(answer) == ["format", "namespace", "store", "status", "exit_code", "checks", "beats"]
+    assert list(answer["checks"][0]) == ["check", "result", "text", "data"]
+    assert list(answer["beats"][0]) == [
+        *("owner", "host", "pid", "version", "since", "since_ms", "lease_until", "lease_until_ms", "lives"),
+        "same_configuration",
+    ]
+
+
+def test_beats_are_shown_with_host_pid_and_version(shop: Shop):
+    shop.beat(owner="host-b:12:def")
+    beats = document(shop.app, "doctor")["beats"]
+    assert {(b["owner"], b["host"], b["pid"], b["version"], b["lives"], b["same_configuration"]) for b in beats} == {
+        ("host-a:11:abc", "host-a", 11, "1.2.3", True, True),
+        ("host-b:12:def", "host-b", 11, "1.2.3", True, True),
+    }
+    assert "host-b:12:def" in call(shop.app, "doctor").stdout
+
+
+def test_no_beat_is_a_problem(tmp_path):
+    shop = Shop(app_of(f"sqlite:///{tmp_path}/store.sqlite3"))
+    answer = document(shop.app, "doctor", code=1)
+    assert results(answer)["beats"] == "problem"
+    assert results(answer)["undefined"] == "skipped"
+    assert answer["beats"] == []
+
+
+def test_a_beat_whose_lease_ended_is_gone(shop: Shop, monkeypatch):
+    from celery_pyncette.clock import SystemClock
+
+    now = SystemClock().now()
+    monkeypatch.setattr(SystemClock, "now", lambda self: Instant(now + 120_000))
+    answer = document(shop.app, "doctor", code=1)
+    assert results(answer)["beats"] == "problem"
+    assert "the last one was heard until" in text(answer, "beats")
+    assert [beat["lives"] for beat in answer["beats"]] == [False]
+
+
+def test_a_beat_with_another_configuration_is_told_in_full(shop: Shop):
+    entries = {"sync": {"task": "shop.sync", "schedule": 31}, "extra": {"task": "t", "schedule": 5}}
+    shop.beat(app_of(shop.app.conf.pyncette_store_url, entries), owner="old:1:x")
+    answer = document(shop.app, "doctor")
+    assert results(answer)["manifests"] == "warning"
+    assert "do not have 'report'; also have 'extra'; have on another schedule 'sync'" in text(answer, "manifests")
+    assert {beat["same_configuration"] for beat in answer["beats"]} == {True, False}
+    assert call(shop.app, "doctor", "--strict").exit_code == 1
+
+
+def test_static_entries_of_no_living_beat(shop: Shop):
+    shop.deploy(app_of(shop.app.conf.pyncette_store_url, {"forgotten": {"task": "t", "schedule": 5000}}))
+    answer = document(shop.app, "doctor")
+    assert results(answer)["undefined"] == "warning"
+    assert "'forgotten'" in text(answer, "undefined")
+    assert "removed after 1 h" in text(answer, "undefined")
+
+
+def test_an_overdue_entry_is_named_and_a_leased_one_is_not(shop: Shop):
+    due = Instant(shop.now - 3_600_000)
+    shop.change(due_at=due)
+    answer = document(shop.app, "doctor", code=1)
+    assert results(answer)["overdue"] == "problem"
+    assert "'sync' has been ready for 1 h" in text(answer, "overdue")
+    before = shop.record()
+    document(shop.app, "doctor", code=1)
+    assert shop.record() == before, "looking changes nothing"
+    shop.change(lease=Lease(owner="b", until=Instant(0)), lease_for=60_000)
+    assert results(document(shop.app, "doctor"))["overdue"] == "ok"
+
+
+def test_what_is_late_for_less_than_a_claim_is_usual(shop: Shop):
+    shop.change(due_at=Instant(shop.now - 2_000))
+    assert results(document(shop.app, "doctor"))["overdue"] == "ok"
+
+
+def test_another_application_in_the_namespace(shop: Shop):
+    app = app_of(shop.app.conf.pyncette_store_url)
+    app.conf.broker_url = "redis://:geheim@127.0.0.1:1/5"
+    answer = document(app, "doctor", code=1)
+    assert results(answer)["namespace"] == "problem"
+    assert "'shop at localhost/'" in text(answer, "namespace")
+    assert "shop at 127.0.0.1:1/5" in text(answer, "namespace")
+    assert results(answer)["broker"] == "problem"
+    assert "redis://:**@127.0.0.1:1/5 cannot be reached" in text(answer, "broker")
+    assert "geheim" not in str(answer)
+
+
+def test_entries_that_cannot_be_used_and_rules_that_were_mended(shop: Shop):
+    entries = {**SCHEDULE, "bad": {"task": "t", "schedul": 5}}
+    entries["sync"] = {**SCHEDULE["sync"], "options": {"expires": 0.5}}
+    answer = document(app_of(shop.app.conf.pyncette_store_url, entries), "doctor", code=1)
+    told = [(each["result"], each["text"]) for each in answer["checks"] if each["check"] == "entries"]
+    assert [result for result, _ in told] == ["ok", "problem", "warning"]
+    assert "'schedul' is no key" in told[1][1]
+    assert "sync" in told[2][1]
+
+
+@pytest.mark.parametrize(
+    ("conf", "words"),
+    [
+        ({"pyncette_pol_interval": 2}, "did you mean pyncette_poll_interval?"),
+        ({"pyncette_grace": 1}, "pyncette_claim_time + pyncette_poll_interval"),
+        ({"timezone": "Moon/Tycho"}, "Moon/Tycho"),
+        ({"imports": ["no_such_module_at_all"]}, "no_such_module_at_all"),
+    ],
+)
+def test_a_wrong_configuration_is_exit_code_2(conf: dict, words: str):
+    app = app_of("memory://wrong")
+    app.conf.update(conf)
+    result = call(app, "doctor")
+    assert result.exit_code == 2
+    assert words in result.stdout
+    assert "problem" in result.stdout
+
+
+def test_no_store_url_is_exit_code_2():
+    answer = document(app_of(None), "doctor", code=2)
+    assert results(answer)["store"] == "problem"
+    assert answer["store"] is None
+
+
+def test_a_store_that_is_away_is_exit_code_3_and_masked():
+    app = app_of("redis://user:geheim@127.0.0.1:1/0", pyncette_store_timeout=0.3)
+    answer = document(app, "doctor", code=3)
+    assert results(answer)["store"] == "problem"
+    assert results(answer)["broker"] == "ok"
+    assert "geheim" not in str(answer)
+
+
+def test_a_store_that_nobody_founded_is_exit_code_3(tmp_path):
+    app = app_of(f"sqlite:///{tmp_path}/none.sqlite3")
+    assert results(document(app, "doctor", code=3))["schema"] == "problem"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_schema_of_a_later_release_is_exit_code_3(shop: Shop, tmp_path):
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "store.sqlite3") as connection:
+        connection.execute("INSERT INTO pyncette_schema VALUES (99)")
+    connection.close()
+    answer = document(shop.app, "doctor", code=3)
+    assert "schema 99 is newer" in text(answer, "schema")
+
+
+def test_the_servers_own_warnings_are_passed_on(shop: Shop, monkeypatch):
+    inner = type(Runtime(shop.app).open_store().store)
+    monkeypatch.setattr(inner, "check_server", lambda self: ["it forgets"], raising=False)
+    assert results(document(shop.app, "doctor"))["server"] == "warning"
+
+    def refuse(self) -> list[str]:
+        raise StoreRefused("no permission for INFO")
+
+    monkeypatch.setattr(inner, "check_server", refuse, raising=False)
+    assert results(document(shop.app, "doctor"))["server"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("offset", "unsure", "level"),
+    [(12, 3, Level.OK), (-4_000, 1, Level.OK), (6_000, 10, Level.WARNING), (-90_000, 10, Level.WARNING)],
+)
+def test_clocks_that_are_far_apart_are_a_warning(offset: int, unsure: int, level: Level):
+    found = checks.of_clock(offset, unsure, shared=False)
+    assert found.level is level
+    assert ("ahead of" in found.text) == (offset > 0)
+    assert found.data == {"offset_ms": offset, "unsure_ms": unsure}
