@@ -63,7 +63,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of one change: the verdict, and the version that the record has now if APPLIED (0 once deleted)."""
+    """What became of one change: the verdict, and the version that this write gave if APPLIED (0 once deleted).
+
+    Asked again after somebody else's claim it is that version still, so that what its writer does next is STALE.
+    """
 
     verdict: Verdict
     version: int = 0
@@ -98,8 +101,9 @@ class ClaimBatch:
     """What was claimed, each record as it is stored now: version + 1, new token, leased to the owner.
 
     ``next_ready_at`` is the earliest ``ready_at`` left in the lane (of the claimed partitions; may
-    be in the past when ``limit`` cut the batch). ``meta`` says whether the namespace's meta record
-    is there: if not, the store came back empty. ``corrupt`` records are leased like the others.
+    be in the past when ``limit`` cut the batch; may count the leases of this very claim). ``meta``
+    says whether the namespace's meta record is there: if not, the store came back empty.
+    ``corrupt`` records are leased like the others.
     """
 
     now: Instant

@@ -137,3 +137,13 @@ def test_nothing_outlives_a_transaction_in_the_session(postgresql_url: str) -> N
         ).one()
     assert tuple(state) == (0, "0", "0")
     store.close()
+
+
+def test_text_is_compared_by_its_bytes_whatever_the_locale_of_the_database(filled: SqlStore) -> None:
+    with filled._connected() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT column_name, collation_name FROM information_schema.columns"
+            " WHERE table_name = 'pyncette_records' AND collation_name IS NOT NULL"
+        ).all()
+    assert {"namespace", "key", "name", "task", "lease_owner"} <= {row[0] for row in found}
+    assert {row[1] for row in found} == {"C"}
