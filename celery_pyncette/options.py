@@ -241,7 +241,7 @@ OPTIONS: tuple[Option, ...] = (
     _switch("seed", True, "Whether the first start reads the last runs from stock beat's schedule file.", 1),
     _switch("store_create", True, "Whether beats may create or upgrade the store's schema.", 1),
     _time("store_timeout", None, "The longest wait for an answer of the store.", 1, unset="5 in beats, 2 in clients"),
-    _enum("wake_up", WakeUp, "auto", "Whether the store may wake a beat before its poll interval is over.", 1),
+    _enum("wake_up", WakeUp, "auto", "Whether the store may wake a beat before its poll interval is over.", 3),
     _switch("delay_queue", False, "Whether messages with an eta or countdown are parked in the store.", 4),
     _time("delay_threshold", 10, "Shorter delays go to the broker as always.", 4, read=_duration_or_zero),
     _enum("delay_on_store_error", OnStoreError, "error", "What becomes of such a message while the store is down.", 4),

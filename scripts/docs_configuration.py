@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 #: The part of the product that is there. Options of later ones are listed, and have no effect.
 PART = 1
 #: Read and checked, but nothing acts on it yet, whatever its part says.
-NOT_YET = {"wake_up"}
+NOT_YET: set[str] = set()
 
 GROUPS = (
     (

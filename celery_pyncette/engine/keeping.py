@@ -79,12 +79,6 @@ class Neighbours:
         self.present = tuple(self._live(PRESENCE))
         self._manifests = {record.key: dict((record.data or {}).get("names", {})) for record in self._live(MANIFEST)}
 
-    def leave(self, store: Store) -> None:
-        """Say that this beat is gone, over ``store``."""
-        before = store.fetch([Key(PRESENCE + self._owner)]).records[0]
-        if before is not None:
-            store.apply([change_of(before.key, before, Write(record=None))])
-
     def _live(self, prefix: str) -> list[Record]:
         live, ended = [], []
         cursor: str | None = None
