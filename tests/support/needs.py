@@ -46,6 +46,7 @@ ORDER = (
     "packaging",
     "simulation",
     "integration",
+    "faults",
 )
 """Cheap before dear; a folder that is not named stands before `packaging`."""
 
