@@ -79,7 +79,7 @@ class Shop:
         """Say that a beat with the configuration of an app lives."""
         definitions = self.definitions(app or self.app)
         timings = {name: definitions.definition(name).timing for name in definitions.static()}
-        about = {"host": owner.split(":")[0], "pid": 11, "version": "1.2.3"}
+        about = {"host": owner.split(":", maxsplit=1)[0], "pid": 11, "version": "1.2.3"}
         Neighbours(self.store, owner, about, timings).keep()
 
     def record(self, name: str = "sync") -> Record:

@@ -138,12 +138,13 @@ def test_another_application_in_the_namespace(shop: Shop):
 
 def test_entries_that_cannot_be_used_and_rules_that_were_mended(shop: Shop):
     entries = {**SCHEDULE, "bad": {"task": "t", "schedul": 5}}
-    entries["sync"] = {**SCHEDULE["sync"], "options": {"expires": 0.5}}
-    answer = document(app_of(shop.app.conf.pyncette_store_url, entries), "doctor", code=1)
+    app = app_of(shop.app.conf.pyncette_store_url, entries, beat_cron_starting_deadline=1)
+    answer = document(app, "doctor", code=1)
     told = [(each["result"], each["text"]) for each in answer["checks"] if each["check"] == "entries"]
     assert [result for result, _ in told] == ["ok", "problem", "warning"]
     assert "'schedul' is no key" in told[1][1]
-    assert "sync" in told[2][1]
+    assert "'report'" in told[2][1]
+    assert "beat_cron_starting_deadline" in told[2][1]
 
 
 @pytest.mark.parametrize(
