@@ -93,9 +93,9 @@ class Broker:
         self._declared.clear()
         if connection is not None:
             try:
-                connection.collapse(socket_timeout=1)
+                connection.collect(socket_timeout=1)
             except Exception as error:  # noqa: BLE001 - transports raise what they like
-                logger.debug("broker_drop_failed", extra={"error": str(error)})
+                logger.debug("broker_drop_failed: %r", error, extra={"error": str(error)})
 
     def _proves(self) -> bool:
         if self._producer is None:

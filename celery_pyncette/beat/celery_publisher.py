@@ -44,6 +44,7 @@ class CeleryPublisher:
         self._beat = beat
         self._entry_of = entry_of
         self._errors: list[BaseException] = []
+        self._may_connect = True
 
     def ready(self) -> bool:
         """See ``Publisher``."""
@@ -55,6 +56,7 @@ class CeleryPublisher:
 
     def send_batch(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
         """See ``Publisher``."""
+        self._may_connect = True
         with denied_join_result():  # or a Redis result backend subscribes to every result of every beat
             if self._broker.pipelines:
                 self._send_piped(messages, receipts)
@@ -62,14 +64,27 @@ class CeleryPublisher:
                 self._send_singly(messages, receipts)
 
     def _send_singly(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
-        receipts.extend(self._send(message) for message in messages)
+        try:
+            for message in messages:
+                receipts.append(self._send(message))
+        except (SystemExit, KeyboardInterrupt) as stop:
+            begun = messages[len(receipts) : len(receipts) + 1]
+            receipts.extend(self._interrupted(message, Sent.UNSURE, stop) for message in begun)
+            receipts.extend(self._interrupted(message, Sent.FAILED, stop) for message in messages[len(receipts) :])
+            raise
 
     def _send_piped(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
         """All of them in one round trip; if that fails, nobody knows about any that was buffered."""
         buffered: list[Receipt] = []
         try:
             with self._broker.producer.batch(max_size=10 * len(messages)):
-                buffered.extend(self._send(message) for message in messages)
+                for message in messages:
+                    buffered.append(self._send(message))
+        except (SystemExit, KeyboardInterrupt) as stop:
+            # Until the last one is in the buffer, nothing of it has left this process.
+            fate = Sent.UNSURE if len(buffered) == len(messages) else Sent.FAILED
+            receipts.extend(self._interrupted(message, fate, stop) for message in messages)
+            raise
         except Exception as error:  # noqa: BLE001 - transports raise what they like
             logger.warning("publish_unsure: %s", error, extra={"count": len(buffered), "error": str(error)})
             self._broker.drop()
@@ -79,9 +94,9 @@ class CeleryPublisher:
             receipts.extend(buffered)
 
     def _send(self, message: Outgoing) -> Receipt:
-        producer = self._broker.producer
-        if producer is None:
+        if self._broker.producer is None and not self._connected_again():
             return self._not_begun(message)
+        producer = self._broker.producer
         self._errors.clear()
         entry = self._entry_of(message)
         self._scheduler.apply_entry(entry, producer=producer)
@@ -90,6 +105,17 @@ class CeleryPublisher:
             self._broker.sent(entry.task, entry.options)
             return receipt
         return self._receipt(receipt, self._fate(self._errors[-1]), self._errors[-1])
+
+    def _connected_again(self) -> bool:
+        """One new connection for what is left of a batch: at most once, it can hardly be put back any more."""
+        may, self._may_connect = self._may_connect, False
+        return may and self._broker.ready()
+
+    def _interrupted(self, message: Outgoing, sent: Sent, stop: BaseException) -> Receipt:
+        task_id = message.ticket.task_id
+        return Receipt(
+            sent=sent, task_id=task_id, at=self._clock.now(), beat=self._beat, error=f"stopped by {type(stop).__name__}"
+        )
 
     def _fate(self, error: BaseException) -> Sent:
         """What an error says about its message."""

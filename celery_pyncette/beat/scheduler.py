@@ -14,7 +14,6 @@ from celery_pyncette.beat.celery_publisher import CeleryPublisher
 from celery_pyncette.beat.default_store import default_store_url, warning
 from celery_pyncette.beat.entry import OccurrenceEntry, entry_of
 from celery_pyncette.beat.hearsay import Hearsay
-from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.publisher import Outgoing
@@ -148,7 +147,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
             store = self.runtime.farewell_store()
             conductor.give_back(store)
             store.close()
-        except PyncetteError as error:
+        except Exception as error:  # noqa: BLE001 - nothing may stand in the way of the exit
             logger.warning("farewell_failed: %s; the leases end by themselves", error)
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:

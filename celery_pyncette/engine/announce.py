@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent
+from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent, Settle
 from celery_pyncette.core.records import Outcome, Record, Skip
 from celery_pyncette.core.taking import Skips
 from celery_pyncette.events import Dispatched, Expected, Observers, PublishFailed, Skipped, Superseded, UsedUp
@@ -73,6 +73,7 @@ class Announcer:
             )
         if receipt.sent is not Sent.SENT:
             lost = receipt.sent is Sent.UNBUILDABLE
+            counts_as_sent = receipt.sent is Sent.UNSURE and plan.settle is Settle.ADVANCED
             self._see(
                 PublishFailed(
                     key=record.key,
@@ -80,7 +81,7 @@ class Announcer:
                     task=record.spec.task,
                     due_at=occurrence.due_at,
                     error=receipt.error or receipt.sent.value,
-                    retry_in=None if lost else SEND_AGAIN / 1000,
+                    retry_in=None if lost or counts_as_sent else SEND_AGAIN / 1000,
                 )
             )
             if lost:

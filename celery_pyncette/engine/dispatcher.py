@@ -111,6 +111,7 @@ class Dispatcher:
         self._now = Instant(0)
         self._next = NEVER
         self._neighbours_read = False
+        self._leaving = False
 
     def cycle(self, lane: Lane) -> Cycled:
         """Claim one batch of a lane and see it through, chunk by chunk.
@@ -323,7 +324,11 @@ class Dispatcher:
             current = self._definitions.meaning(stored)
             times = times if current is None else current.times
         step.uses_up = receipt.sent in (Sent.SENT, Sent.UNBUILDABLE) and stored.due_at == step.plan.record.due_at
-        return settle(step.plan, stored, receipt, now, times, meaning.rules)
+        write = settle(step.plan, stored, receipt, now, times, meaning.rules)
+        if self._leaving and receipt.sent is Sent.FAILED and write is not None and write.record is not None:
+            # The fault is this beat's, which is leaving: the others need not wait.
+            return replace(write, record=replace(write.record, lease=None), lease_for=None)
+        return write
 
     def _apply(self, store: Store, writes: Sequence[tuple[Key, Record | None, Write]]) -> list[tuple[Change, Written]]:
         if not writes:
@@ -349,6 +354,7 @@ class Dispatcher:
 
         Whatever fails here is healed by the leases.
         """
+        self._leaving = True
         hand, self._hand = self._hand, InHand()
         self._hand.unsettled = hand.unsettled
         for step in hand.unsent:

@@ -40,10 +40,10 @@ SAYINGS: dict[type[events.Event], tuple[int, str]] = {
             "pyncette_namespace"
         ),
     ),
-    events.PublishFailed: (logging.ERROR, "publish_failed: {entry!r} due {due_at}: {error}; again in {retry_in} s"),
+    events.PublishFailed: (logging.ERROR, "publish_failed: {entry!r} due {due_at}: {error}; {again}"),
     events.Skipped: (
         logging.WARNING,
-        "skipped: {count} occurrence(s) of {entry!r} from {due_at} to {until} (or more: {at_least}), reason {reason}",
+        "skipped: {few} occurrence(s) of {entry!r} from {due_at} to {until}, reason {reason}",
     ),
     events.UsedUp: (logging.INFO, "used_up: {entry!r} due {due_at}: {outcome}"),
     events.Quarantined: (logging.ERROR, "quarantined: record {key!r}: {reason}; the others go on"),
@@ -90,7 +90,7 @@ class LogObserver:
         if not logger.isEnabledFor(level):
             return
         said = {field.name: getattr(event, field.name) for field in fields(event)}
-        shown = {**said, **{name: show(said[name]) for name in _INSTANTS if name in said}}
+        shown = {**said, **{name: show(said[name]) for name in _INSTANTS if name in said}, **_worded(event)}
         extra = {"event": type(event).__name__, **{_RENAMED.get(name, name): value for name, value in said.items()}}
         logger.log(level, "%s", text.format(**shown), extra=extra)
 
@@ -103,3 +103,14 @@ class LogObserver:
             self._logged.clear()
         self._logged[trouble] = now
         return True
+
+
+def _worded(event: events.Event) -> dict[str, str]:
+    """What is said in other words than its fields have."""
+    match event:
+        case events.PublishFailed():
+            return {"again": "never again" if event.retry_in is None else f"again in {event.retry_in:g} s"}
+        case events.Skipped():
+            return {"few": f"at least {event.count}" if event.at_least else str(event.count)}
+        case _:
+            return {}
