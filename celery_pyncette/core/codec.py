@@ -284,7 +284,7 @@ def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _whole(value: Any) -> Instant:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a whole number of milliseconds")
+        raise TypeError(f"{value!r} is not a whole number of milliseconds")
     return Instant(value)
 
 

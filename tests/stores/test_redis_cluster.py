@@ -22,10 +22,11 @@ NAMES = [f"d:{n:03}" for n in range(60)]
 
 
 @pytest.fixture
-def store(redis_cluster_url: str) -> RedisStore:
+def store(redis_cluster_url: str) -> Iterator[RedisStore]:
     made = RedisStore(redis_cluster_url, "moves", timeout=3)
     made.prepare(Founding())
-    return made
+    yield made
+    made.close()
 
 
 class Nodes:
@@ -127,6 +128,7 @@ def test_a_node_that_restarts_is_waited_for() -> None:
         cluster.nodes[0].kill()  # the one that the URL names: the others are known by now
         cluster.nodes[0].start()
         assert keys(guarded.scan(Query(prefix="d:", limit=100)).records) == NAMES
+        guarded.close()
 
 
 def test_a_forked_child_finds_its_own_way(store: RedisStore) -> None:

@@ -23,11 +23,26 @@ from tests.support.process import Process
 from tests.support.proxy import TcpProxy
 from tests.support.wait import wait_until
 
+made: list[RedisStore] = []
+
+
+def bare(url: str, *, timeout: float = 2) -> RedisStore:
+    """A store that the end of the test closes."""
+    made.append(RedisStore(url, "faults", timeout=timeout))
+    return made[-1]
+
 
 def opened(url: str, *, timeout: float = 2) -> RedisStore:
-    store = RedisStore(url, "faults", timeout=timeout)
+    store = bare(url, timeout=timeout)
     store.prepare(Founding())
     return store
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while made:
+        made.pop().close()
 
 
 def guarded(store: Store, budget: float = 5) -> Guarded:
@@ -164,7 +179,7 @@ def test_a_server_that_says_nothing_is_unavailable_after_the_time_out(own_redis:
 
 def test_nobody_listens_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable, match=r"redis://127.0.0.1:1/0: "):
-        RedisStore("redis://127.0.0.1:1/0", "faults", timeout=1).now()
+        bare("redis://127.0.0.1:1/0", timeout=1).now()
 
 
 # --- an answer lost once, at each verb ------------------------------------------------------------------------------
@@ -293,7 +308,7 @@ def test_a_user_without_permission_is_refused(own_redis: OwnRedis, admin: redis.
     admin.acl_setuser("reader", enabled=True, passwords=["+pw"], keys=["*"], categories=["+@read", "+@fast"])
     url = own_redis.url.replace("//", "//reader:pw@")
     with pytest.raises(StoreRefused, match="reader:.*permission"):
-        claim(RedisStore(url, "faults", timeout=2), 0)
+        claim(bare(url), 0)
 
 
 def test_a_full_memory_is_unavailable_and_heals(own_redis: OwnRedis, admin: redis.Redis) -> None:
@@ -371,12 +386,28 @@ def test_through_sentinel(own_redis: OwnRedis, tmp_path: Path) -> None:
     config.write_text(f"port {port}\nbind 127.0.0.1\nsentinel monitor mine 127.0.0.1 {own_redis.port} 1\n")
     sentinel = Process([installed("redis-server"), config, "--sentinel"], log=tmp_path / "sentinel.log").start()
     try:
-        store = RedisStore(f"sentinel://127.0.0.1:1;127.0.0.1:{port}/2?master=mine", "faults", timeout=2)
+        store = bare(f"sentinel://127.0.0.1:1;127.0.0.1:{port}/2?master=mine")
         guarded(store, budget=15).prepare(Founding())
         put(store, sample("d:a"))
         with redis.Redis.from_url(own_redis.url.replace("/0", "/2")) as client:
             assert client.exists("pyncette:{faults:0}:d:a") == 1
         with pytest.raises(StoreUnavailable, match="No master found for 'other'"):
-            RedisStore(f"redis-sentinel://127.0.0.1:{port}/other/2", "faults", timeout=2).now()
+            bare(f"redis-sentinel://127.0.0.1:{port}/other/2").now()
     finally:
         sentinel.end()
+
+
+# --- closing --------------------------------------------------------------------------------------------------------
+
+
+def test_close_hangs_up_without_the_pools_lock(own_redis: OwnRedis, admin: redis.Redis) -> None:
+    """A signal handler may close the store while the code that it interrupted holds that lock."""
+    store = opened(own_redis.url)
+    link: Any = store._session._link
+    with link._client().connection_pool._lock:
+        closing = threading.Thread(target=store.close)
+        closing.start()
+        closing.join(5)
+        assert not closing.is_alive()
+    wait_until(lambda: admin.info("clients")["connected_clients"] == 1, 5, "the server saw it go")
+    assert store.now() > 0

@@ -1,8 +1,8 @@
 """The way to the server: sends commands in one go, each with the key that says where to.
 
-Links are safe to share between threads, and reconnect in a forked child. ``close`` only lets go of
-the connections, so it neither blocks nor takes a lock: it may be called in a signal handler. The
-interpreter closes them as soon as nobody uses them.
+Links are safe to share between threads, and reconnect in a forked child. ``close`` takes no lock and
+waits for nobody, so it may be called in a signal handler: the driver's own way to close takes the
+lock of its pool, which the code that the signal interrupted may hold.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class ServerLink:
         return self.send([Command("", command)])
 
     def close(self) -> None:
-        self._made = None
+        made, self._made = self._made, None
+        if made is not None:
+            _let_go(made[1])
 
     def _client(self) -> Any:
         made = self._made
@@ -114,7 +116,7 @@ class ClusterLink:
         try:
             return self._send(commands)
         except LOST:
-            self.close()
+            self._map = None
             raise
 
     def each_server(self, *command: Any) -> list[Any]:
@@ -122,21 +124,23 @@ class ClusterLink:
         return [_pipelined(self._client(host), [Command("", command)])[0] for host in dict.fromkeys(masters)]
 
     def close(self) -> None:
-        self._map = None
+        seen, self._map = self._map, None
+        for client in list(seen.clients.values()) if seen is not None else ():
+            _let_go(client)
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
         answers = self._by_master(commands)
-        moved = [i for i, answer in enumerate(answers) if type(answer) is exceptions.MovedError]
+        moved = [i for i, answer in enumerate(answers) if _redirected(answer, "MOVED")]
         if moved:
-            self.close()
+            self._map = None
             for i, answer in zip(moved, self._by_master([commands[i] for i in moved]), strict=True):
-                if type(answer) is exceptions.MovedError:
+                if _redirected(answer, "MOVED"):
                     raise exceptions.ConnectionError("the Cluster is moving its slots")
                 answers[i] = answer
         for i, answer in enumerate(answers):
-            if isinstance(answer, exceptions.AskError):  # its slot is moving now: the node that gets it has it already
+            if host := _redirected(answer, "ASK"):  # its slot is moving now: the node that gets it has it already
                 asking = [Command("", ("ASKING",)), commands[i]]
-                answers[i] = _pipelined(self._client((answer.host, answer.port)), asking)[1]
+                answers[i] = _pipelined(self._client(host), asking)[1]
         return answers
 
     def _by_master(self, commands: Sequence[Command]) -> list[Any]:
@@ -185,6 +189,12 @@ class ClusterLink:
         raise lost
 
 
+def _let_go(client: Any) -> None:
+    """Close the idle connections, past the pool's lock; one in use is closed when its user drops it."""
+    for connection in list(getattr(client.connection_pool, "_available_connections", ())):
+        connection.disconnect()
+
+
 def _pipelined(client: Any, commands: Sequence[Command]) -> list[Any]:
     if len(commands) == 1:
         try:
@@ -198,3 +208,15 @@ def _pipelined(client: Any, commands: Sequence[Command]) -> list[Any]:
         pipeline.execute_command(*command.arguments)
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     return answers
+
+
+def _redirected(answer: Any, how: str) -> Host | None:
+    """Where a MOVED or ASK answer points to; only newer drivers have classes for them outside their Cluster client."""
+    if isinstance(answer, exceptions.AskError):
+        kind = "MOVED" if isinstance(answer, exceptions.MovedError) else "ASK"
+        return (answer.host, answer.port) if kind == how else None
+    words = str(answer).split() if isinstance(answer, exceptions.ResponseError) else []
+    if len(words) != 3 or words[0] != how:
+        return None
+    host, _, port = words[2].rpartition(":")
+    return host, int(port)

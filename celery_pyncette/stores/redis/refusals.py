@@ -31,6 +31,13 @@ _LOST = (
     exceptions.RedisClusterException,
     OSError,
 )
+_ROLES = re.compile(r"(?:^|-)(?:READONLY|CLUSTERDOWN|MASTERDOWN)\b|write against a read only replica")
+
+
+def roles_changed(error: Exception) -> bool:
+    """Whether the server that answered is no longer the one to ask."""
+    known = (exceptions.ReadOnlyError, exceptions.ClusterError)
+    return isinstance(error, known) or _ROLES.search(str(error)) is not None
 
 
 def translate(error: Exception, store: str) -> StoreError:
@@ -39,6 +46,6 @@ def translate(error: Exception, store: str) -> StoreError:
     text = f"{store}: {said[:300]}"
     if isinstance(error, _REFUSED) or _REFUSES.search(said):
         return StoreRefused(text)
-    if isinstance(error, exceptions.MovedError):
+    if isinstance(error, exceptions.MovedError) or said.startswith("MOVED "):
         return StoreRefused(f"{text}: this is a node of a Cluster; use redis+cluster://")
     return StoreUnavailable(text) if isinstance(error, _LOST) or _HEALS.search(said) else StoreRefused(text)

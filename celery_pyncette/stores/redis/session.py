@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import ClusterError, NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from celery_pyncette.stores.redis.link import Command, Link
-from celery_pyncette.stores.redis.refusals import translate
+from celery_pyncette.stores.redis.refusals import roles_changed, translate
 from celery_pyncette.stores.redis.scripts import spelled_out
 
 
@@ -46,8 +46,8 @@ class Session:
     def _checked(self, answers: list[Any]) -> list[Any]:
         for answer in answers:
             if isinstance(answer, Exception):
-                if isinstance(answer, (ReadOnlyError, ClusterError)):
-                    self._link.close()  # the roles have changed: the next call looks for the master anew
+                if roles_changed(answer):
+                    self._link.close()  # the next call looks for the master anew
                 raise translate(answer, self._store) from answer
         return answers
 
