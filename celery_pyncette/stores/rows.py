@@ -7,7 +7,7 @@ Redis does the same inside its script.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from celery_pyncette.core.codec import Row, encode
 from celery_pyncette.core.instants import NEVER, Instant
@@ -81,7 +81,19 @@ def entry_of(record: Record, version: int, write_id: str, until: Instant | None 
     if until is not None and row.owner is None:
         raise ValueError(f"record {record.key!r}: lease_for needs a lease that names the owner")
     ready_at, until = (row.ready_at, Instant(row.until)) if until is None else (until, until)
-    made = replace(row, version=version, write_id=write_id, until=until, ready_at=ready_at)
+    made = Row(
+        row.key,
+        row.lane,
+        row.generation,
+        version,
+        row.token,
+        write_id,
+        row.owner,
+        until,
+        ready_at,
+        row.document,
+        row.body,
+    )
     facets = facets_of(record)
     _check(made, facets)
     return Entry(made, facets)
