@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from celery_pyncette.cli import checks
@@ -216,3 +218,23 @@ def test_clocks_that_are_far_apart_are_a_warning(offset: int, unsure: int, level
     assert found.level is level
     assert ("ahead of" in found.text) == (offset > 0)
     assert found.data == {"offset_ms": offset, "unsure_ms": unsure}
+
+
+@pytest.fixture
+def anywhere(store_url: str, fresh_namespace: str) -> Iterator[Shop]:
+    """A shop on each kind of store."""
+    shop = Shop(app_of(store_url, pyncette_namespace=fresh_namespace))
+    yield shop
+    shop.store.close()
+
+
+def test_on_every_store_looking_finds_the_oldest_and_changes_nothing(anywhere: Shop):
+    anywhere.beat()
+    assert results(document(anywhere.app, "doctor"))["overdue"] == "ok"
+    for name, late in (("sync", 3_600_000), ("report", 60_000)):
+        anywhere.change(name, due_at=Instant(anywhere.now - late))
+    before = [anywhere.record(name) for name in ("sync", "report")]
+    answer = document(anywhere.app, "doctor", code=1)
+    assert "'sync' has been ready for 1 h" in text(answer, "overdue")
+    assert [anywhere.record(name) for name in ("sync", "report")] == before
+    assert [entry["name"] for entry in document(anywhere.app, "list")["entries"]] == ["report", "sync"]

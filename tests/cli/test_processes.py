@@ -113,6 +113,7 @@ def test_the_three_commands_beside_a_beat(
     assert bool(servers) == (kind == "redis")
 
 
+@pytest.mark.store("redis")
 def test_a_store_that_goes_down_is_one_line_and_exit_code_3(
     own_redis: OwnRedis, project: Callable[[str], None], typed: Typed, processes: Processes
 ):
@@ -131,6 +132,7 @@ def test_a_store_that_goes_down_is_one_line_and_exit_code_3(
     assert "from the configuration alone" in following.stderr
 
 
+@pytest.mark.store("redis")
 def test_a_redis_that_forgets_is_told(
     own_redis: OwnRedis, project: Callable[[str], None], typed: Typed, processes: Processes
 ):
@@ -147,6 +149,7 @@ def test_a_redis_that_forgets_is_told(
     assert typed("doctor", "--strict").returncode == 1
 
 
+@pytest.mark.store("redis")
 def test_a_wrong_password_is_exit_code_3_and_not_shown(
     own_redis: OwnRedis, project: Callable[[str], None], typed: Typed
 ):
