@@ -269,12 +269,16 @@ class Dispatcher:
         started = self._clock.monotonic()
         try:
             self._publisher.send_batch(messages, receipts)
+        except (SystemExit, KeyboardInterrupt):
+            self._leaving = True
+            raise
         finally:
             seconds = (self._clock.monotonic() - started) / len(steps)
             for step, receipt in zip(steps, receipts, strict=False):
                 step.receipt = receipt
                 self._hand.unsettled.append(step)
-                self._announce.sent(step.plan, receipt, self._now, seconds)
+                if not (self._leaving and receipt.sent is Sent.FAILED):  # given back in a moment: no failure
+                    self._announce.sent(step.plan, receipt, self._now, seconds)
         return sum(receipt.sent in (Sent.SENT, Sent.UNSURE) for receipt in receipts)
 
     def _outgoing(self, step: Step) -> Outgoing:

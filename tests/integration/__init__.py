@@ -1,0 +1,1 @@
+"""Real `celery beat` and `celery worker` processes over real brokers and stores."""
