@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from celery_pyncette.core.passed import count_between, latest_at_or_before
 from celery_pyncette.core.frame import Frame, Schedule
 from celery_pyncette.core.instants import NEVER, Instant
+from celery_pyncette.core.passed import count_between, latest_at_or_before
 from celery_pyncette.core.records import EntrySpec
 from celery_pyncette.core.schedules import Every, Jittered
 

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from celery_pyncette.core.taking import DueTimes
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.partitions import one_shot_key
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import NOBODY, Counters, EntrySpec, Key, Lane, Pause, Record, Run, Write
 from celery_pyncette.core.schedules import Once
+from celery_pyncette.core.taking import DueTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

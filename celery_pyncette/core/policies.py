@@ -191,7 +191,8 @@ def check_duration(field: str, value: object, zero: bool = False) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
         raise InvalidEntry(field, value, "a number of seconds or a timedelta")
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not math.isfinite(seconds) or seconds < 0 or seconds > 3_000_000_000 or (not zero and milliseconds(seconds) == 0):
+    bounded = math.isfinite(seconds) and 0 <= seconds <= 3_000_000_000
+    if not bounded or (not zero and milliseconds(seconds) == 0):
         raise InvalidEntry(field, value, "a finite duration above zero, at least one millisecond")
     return milliseconds(seconds)
 

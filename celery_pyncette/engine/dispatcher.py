@@ -207,7 +207,7 @@ class Dispatcher:
             return Step(plan(record, self._now, meaning.times, meaning.rules), meaning, record)
         except CorruptRecord as corrupt:
             self._quarantine(corrupt.key, corrupt.reason)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a schedule may be any class of the user's
             self._entry_failed(record, error)
         return None
 
@@ -311,7 +311,7 @@ class Dispatcher:
                 return None
             try:
                 write = self._settled(step, stored, max(self._now, read_at))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a schedule may be any class of the user's
                 self._entry_failed(stored, error)
                 return None
             self._note(write)

@@ -26,8 +26,8 @@ SAYINGS: dict[type[events.Event], tuple[int, str]] = {
     events.StoreEmptied: (
         logging.ERROR,
         (
-            "store_emptied: {store} has lost namespace {namespace!r}; static entries are written again, dynamic entries "
-            "and parked messages are lost: restore a backup if they matter"
+            "store_emptied: {store} has lost namespace {namespace!r}; static entries are written again, dynamic "
+            "entries and parked messages are lost: restore a backup if they matter"
         ),
     ),
     events.BrokerLost: (logging.ERROR, "broker_lost: nothing is claimed or used up until it answers again"),
@@ -35,9 +35,9 @@ SAYINGS: dict[type[events.Event], tuple[int, str]] = {
     events.ForeignStore: (
         logging.ERROR,
         (
-            "foreign_store: beat {beat} runs namespace {namespace!r} on this broker with store {theirs}, this one has "
-            "store {ours}: every run is doubled. Give all beats the same pyncette_store_url, or each application its own "
-            "pyncette_namespace"
+            "foreign_store: beat {beat} runs namespace {namespace!r} on this broker with store {theirs}, this one "
+            "has store {ours}: every run is doubled. Give all beats the same pyncette_store_url, or each application "
+            "its own pyncette_namespace"
         ),
     ),
     events.PublishFailed: (logging.ERROR, "publish_failed: {entry!r} due {due_at}: {error}; {again}"),
@@ -55,8 +55,8 @@ SAYINGS: dict[type[events.Event], tuple[int, str]] = {
     events.Reconciled: (
         logging.INFO,
         (
-            "reconciled: {created} created, {changed} changed, {unchanged} unchanged, {removed} removed, {seeded} with the "
-            "last run of a stock beat"
+            "reconciled: {created} created, {changed} changed, {unchanged} unchanged, {removed} removed, {seeded} with "
+            "the last run of a stock beat"
         ),
     ),
 }
