@@ -59,6 +59,21 @@ SAYINGS: dict[type[events.Event], tuple[int, str]] = {
             "the last run of a stock beat"
         ),
     ),
+    events.StartRefused: (logging.INFO, "start_refused: {task}[{task_id}] of {entry!r} due {due_at}: {reason}"),
+    events.ForgedTicket: (logging.WARNING, "forged_ticket: {task}[{task_id}] was dropped: {problem}"),
+    events.ForeignTicket: (
+        logging.ERROR,
+        (
+            "foreign_ticket: {task}[{task_id}] of {entry!r} was sent by a beat with store {theirs}, this worker has store "
+            "{ours}; {fate}. Give beats and workers the same pyncette_store_url"
+        ),
+    ),
+    events.GateStoreDown: (logging.WARNING, "gate_store_down: {task}[{task_id}] of {entry!r}: {error}; {fate}"),
+    events.LeaseLost: (logging.WARNING, "lease_lost: {task}[{task_id}] of {entry!r} due {due_at}: {reason}"),
+    events.ReportDropped: (
+        logging.WARNING,
+        "report_dropped: {task}[{task_id}] of {entry!r} due {due_at} ended as {outcome}, which was not written: {reason}",
+    ),
 }
 
 #: Names that ``logging`` keeps for itself.
@@ -112,5 +127,10 @@ def _worded(event: events.Event) -> dict[str, str]:
             return {"again": "never again" if event.retry_in is None else f"again in {event.retry_in:g} s"}
         case events.Skipped():
             return {"few": f"at least {event.count}" if event.at_least else str(event.count)}
+        case events.ForeignTicket():
+            return {"fate": "it runs without a lease" if event.ran else "it was dropped"}
+        case events.GateStoreDown():
+            again = "the broker delivers it again" if event.requeued else "a beat sends it again"
+            return {"fate": again}
         case _:
             return {}
