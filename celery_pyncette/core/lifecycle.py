@@ -10,7 +10,9 @@ record                               at most once                           at l
 run with an outcome                  finalise                               finalise
 running, its lease ended             used up: started, no outcome           open again, or given up
 open, of an old definition           used up: replaced                      same; due again if ``replan``
+open, backend says how it ended      finalise                               finalise
 open, not started by its deadline    skipped: deadline                      same
+open, the backend says started       wait, until ``max_run``                same
 open, nobody started it in time      used up: never started                 next attempt, next task id
 open, not known to be sent           its fate is unknown: wait              same attempt, same task id
 due, not result-aware                advance, then publish                  publish, then advance as holder
@@ -26,8 +28,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
-from celery_pyncette.core.taking import DueTimes, OneTime, Skips, Taken, skip_all, take
-from celery_pyncette.core.instants import NEVER, Instant
+from celery_pyncette.core.instants import NEVER, Instant, show
 from celery_pyncette.core.partitions import one_shot_key
 from celery_pyncette.core.policies import CatchUp, OnFailure, Overlap, Rules
 from celery_pyncette.core.records import (
@@ -43,9 +44,16 @@ from celery_pyncette.core.records import (
     Skip,
     Write,
 )
+from celery_pyncette.core.taking import DueTimes, OneTime, Skips, Taken, skip_all, take
 
 #: A publish that failed is tried again after this.
 SEND_AGAIN = 5_000
+#: With as many one-shots as it may have, an overlapping entry looks again after this.
+FULL_FOR = 1_000
+#: An expired message is no earlier thrown away by a gated worker than this after the deadline.
+RUBBISH = 60_000
+#: Workers' clocks may be fast or slow by this, or by a tenth of the wait if that is less.
+SKEW = 5_000
 #: A one-shot younger than this leaves a tombstone, for a client that asks again about its creation.
 TOMBSTONE = 60_000
 _IDS = uuid.UUID("6f1f5c0e-2f0b-5d5e-9d57-6a1c5b0d8c11")
@@ -101,7 +109,8 @@ class Plan:
     """What to do about one record: write ``first`` if set, and if that was APPLIED send ``send`` and settle.
 
     ``expected`` occurrences are taken up by it, ``skips`` of them will not run; ``ended`` says that a
-    run is over.
+    run is over, ``again`` that it was lost or failed and will be dispatched again, ``unstarted`` that nobody
+    started it in time (the run as it was). ``pause``: the parent of this one-shot is to be paused first.
     """
 
     record: Record
@@ -111,6 +120,9 @@ class Plan:
     taken: Taken | None = None
     skips: Skips | None = None
     ended: Ended | None = None
+    again: Ended | None = None
+    unstarted: Run | None = None
+    pause: Pause | None = None
 
 
 class Backend(enum.Enum):
@@ -122,6 +134,8 @@ class Backend(enum.Enum):
     """One of them raised for good."""
     STARTED = "STARTED"
     """One of them is being worked on, or will be retried."""
+    REVOKED = "REVOKED"
+    """Somebody revoked one of them. A copy that expired is no such: it will not start, and that is all."""
 
 
 def task_id(namespace: str, occurrence: Occurrence, aware: bool) -> str:
@@ -132,8 +146,14 @@ def task_id(namespace: str, occurrence: Occurrence, aware: bool) -> str:
     return str(uuid.uuid5(_IDS, "\0".join(parts)))
 
 
-def plan(record: Record, now: Instant, times: DueTimes, rules: Rules, backend: Backend | None = None) -> Plan:
-    """What to do about a claimed record; the first line of the table that fits."""
+def plan(
+    record: Record, now: Instant, times: DueTimes, rules: Rules, backend: Backend | None = None, full: bool = False
+) -> Plan:
+    """What to do about a claimed record; the first line of the table that fits.
+
+    :param backend: what the result backend says about an open run of ordinary workers.
+    :param full: whether an overlapping entry has as many one-shots as it may have.
+    """
     run = record.run
     if run is not None:
         if run.outcome is not None:
@@ -149,7 +169,24 @@ def plan(record: Record, now: Instant, times: DueTimes, rules: Rules, backend: B
         return _release(record)
     if record.due_at > now:
         return _release(replace(record, paused=None))
+    if full and may_fill(record, now, rules):
+        return _full(record, now, times, rules)
     return _due(record, now, _times_of(record, times), rules)
+
+
+def may_fill(record: Record, now: Instant, rules: Rules) -> bool:
+    """Whether a claimed record is about to make one more one-shot of itself."""
+    idle = record.run is None and not record.removed and record.dead is None and not record.one_shot
+    resting = record.paused is not None and record.paused.until > now
+    return rules.aware and rules.overlap is Overlap.ALLOW and idle and not resting and record.due_at <= now
+
+
+def _full(record: Record, now: Instant, times: DueTimes, rules: Rules) -> Plan:
+    """As under FORBID: NONE skips what becomes due meanwhile, else it waits, and LATEST or ALL decide."""
+    if rules.catch_up is not CatchUp.NONE:
+        return Plan(record=record, first=hold_back(record, FULL_FOR))
+    taken = skip_all(record.due_at, now, times, Skip.OVERLAP)
+    return Plan(record=record, first=_skip_write(record, taken, now, rules), taken=taken, skips=taken.skips)
 
 
 def _times_of(record: Record, times: DueTimes) -> DueTimes:
@@ -204,26 +241,55 @@ def _due_aware(record: Record, counted: Record, taken: Taken, fire: Instant, now
 def _open(record: Record, run: Run, now: Instant, times: DueTimes, rules: Rules, backend: Backend | None) -> Plan:
     if record.removed or run.generation != record.generation:
         return _replaced(record, run, now, rules)
-    if backend is Backend.SUCCESS or backend is Backend.FAILURE:
-        outcome = Outcome.SUCCEEDED if backend is Backend.SUCCESS else Outcome.FAILED
-        return _finalise(record, replace(run, starts=run.starts + 1, ended_at=now), outcome, now, times, rules)
+    ended = None if backend is None else _ENDED.get(backend)
+    if ended is not None:
+        starts = run.starts + (backend is not Backend.REVOKED)
+        return _finalise(record, replace(run, starts=starts, ended_at=now), ended, now, times, rules)
+    if backend is Backend.STARTED:
+        run = _at_work(run, now, rules)
+        record = replace(record, run=run)
+        if run.until <= now:
+            return _finalise(record, replace(run, ended_at=now), Outcome.ABANDONED, now, times, rules)
     if run.starts == 0 and run.deadline is not None and run.deadline <= now:
         return _use_up(record, run, Outcome.SKIPPED, now, rules, reason=Skip.DEADLINE.value)
     if record.paused is not None and record.paused.until > now:
         return _release(record)
     record = replace(record, paused=None)
-    working = backend is Backend.STARTED and run.dispatched_at is not None and now < run.dispatched_at + rules.max_run
-    if working:
-        run = replace(run, until=max(run.until, Instant(now + rules.lease)))
-    if run.until > now:
-        return _release(replace(record, run=replace(run, poll_at=_poll_at(now, rules))))
-    if rules.at_most_once and run.attempt >= rules.start_attempts:
+    return _wait(record, run, now, rules) if run.until > now else _unstarted(record, run, now, rules)
+
+
+def _at_work(run: Run, now: Instant, rules: Rules) -> Run:
+    """A run that the backend says is started: it was sent, and misses no deadline any more; over after ``max_run``."""
+    sent_at = now if run.dispatched_at is None else run.dispatched_at
+    until = max(run.until, Instant(now + rules.lease)) if now < sent_at + rules.max_run else now
+    return replace(run, dispatched_at=sent_at, starts=max(1, run.starts), until=until)
+
+
+def _unstarted(record: Record, run: Run, now: Instant, rules: Rules) -> Plan:
+    """Nobody started it in time, or it is not known to be sent: the next attempt, or the same one again."""
+    if _is_last(run, rules):
         if run.dispatched_at is None:
             return _release(replace(record, run=_marked(run, now, rules)))
+        if run.starts:
+            return _use_up(record, run, Outcome.ABANDONED, now, rules)
         return _use_up(record, run, Outcome.SKIPPED, now, rules, reason=Skip.NEVER_STARTED.value)
-    if run.dispatched_at is not None:
-        run = replace(run, attempt=run.attempt + 1, unstarted=run.unstarted + 1, dispatched_at=None)
-    return _send(replace(record, run=run), run, None)
+    if run.dispatched_at is None:
+        return _send(replace(record, run=run), run, None)
+    if not rules.aware and not rules.gated:
+        return _use_up(record, replace(run, starts=1), Outcome.ABANDONED, now, rules, reason="no longer result-aware")
+    again = replace(run, attempt=run.attempt + 1, unstarted=run.unstarted + 1, dispatched_at=None)
+    return replace(_send(replace(record, run=again), again, None), unstarted=run)
+
+
+_ENDED = {Backend.SUCCESS: Outcome.SUCCEEDED, Backend.FAILURE: Outcome.FAILED, Backend.REVOKED: Outcome.REVOKED}
+
+
+def _wait(record: Record, run: Run, now: Instant, rules: Rules) -> Plan:
+    """Only a poll was due, or the one message that there will be was not started in time: that is told once."""
+    late = _is_lone(run, rules) and run.dispatched_at is not None and now >= run.dispatched_at + _patience(run, rules)
+    after = replace(run, unstarted=run.attempt) if late else run
+    after = replace(after, poll_at=_poll_at(after, now, rules))
+    return replace(_release(replace(record, run=after)), unstarted=run if late else None)
 
 
 def _send(record: Record, run: Run, taken: Taken | None) -> Plan:
@@ -250,16 +316,21 @@ def _finalise(record: Record, run: Run, outcome: Outcome, now: Instant, times: D
     lost = outcome is Outcome.ABANDONED
     retry = outcome is Outcome.FAILED and rules.on_failure is OnFailure.RETRY and run.reason is None
     if record.removed or run.generation != record.generation:
-        again = run.replan and (lost or retry) and not rules.at_most_once
-        return _use_up(record, run, outcome, now, rules, due_again=again)
+        due_again = run.replan and (lost or retry) and not rules.at_most_once
+        return _use_up(record, run, outcome, now, rules, due_again=due_again)
     if (lost or retry) and not rules.at_most_once:
         failures = run.failures + 1
         if failures >= rules.max_attempts:
             return _use_up(record, run, outcome, now, rules, reason="gave up", given_up=True)
         wait = 0 if lost else backoff(failures, rules)
-        return _release(replace(record, run=_open_again(run, failures, Instant(now + wait))))
+        again = Ended(run.due_at, outcome, run.attempt, run.reason)
+        opened = replace(record, run=_open_again(run, failures, Instant(now + wait)))
+        return replace(_release(opened), again=again)
     if outcome is Outcome.FAILED and rules.on_failure is OnFailure.PAUSE:
-        record = replace(record, paused=Pause(note=f"run of {run.due_at} failed"))
+        pause = Pause(note=f"the run of {show(run.due_at)} failed")
+        if record.key.startswith("o:"):
+            return replace(_use_up(record, run, outcome, now, rules), pause=pause)
+        record = replace(record, paused=pause)
     if rules.catch_up is CatchUp.NONE and record.paused is None and record.due_at <= now:
         taken = skip_all(record.due_at, now, times, Skip.OVERLAP)
         return replace(_use_up(_count(record, taken, now), run, outcome, now, rules), skips=taken.skips, taken=taken)
@@ -343,7 +414,7 @@ def settle(plan: Plan, stored: Record, receipt: Receipt, now: Instant, times: Du
         case Settle.ADVANCED:
             return _after_use(plan, receipt.sent, now, rules)
         case Settle.MARK:
-            return _mark(plan, stored, receipt.sent, now, rules)
+            return _mark(plan, stored, receipt, now, rules)
         case None:
             return None
 
@@ -351,7 +422,8 @@ def settle(plan: Plan, stored: Record, receipt: Receipt, now: Instant, times: Du
 def _advance_as_holder(
     plan: Plan, stored: Record, receipt: Receipt, now: Instant, times: DueTimes, rules: Rules
 ) -> Write | None:
-    assert plan.taken is not None and plan.send is not None
+    assert plan.taken is not None
+    assert plan.send is not None
     if _owner(stored) != _owner(plan.record):
         return None  # the lease has been given back: by an advance of ours, whose answer was lost
     if receipt.sent in (Sent.FAILED, Sent.UNSURE):
@@ -386,36 +458,74 @@ def _after_use(plan: Plan, sent: Sent, now: Instant, rules: Rules) -> Write | No
 def _put_back(plan: Plan) -> Record:
     """The record as it was claimed, but for what was skipped on the way: that stays so, and stays counted."""
     record, taken = plan.record, plan.taken
-    assert taken is not None and taken.fire is not None
+    assert taken is not None
+    assert taken.fire is not None
     skipped = 0 if taken.skips is None else taken.skips.count
     return replace(record, due_at=taken.fire, counters=_add(record.counters, expected=skipped, skipped=skipped))
 
 
-def _mark(plan: Plan, stored: Record, sent: Sent, now: Instant, rules: Rules) -> Write | None:
-    run = stored.run
+def _mark(plan: Plan, stored: Record, receipt: Receipt, now: Instant, rules: Rules) -> Write | None:
+    run, sent = stored.run, receipt.sent
     assert run is not None
-    only_send = rules.at_most_once and run.attempt >= rules.start_attempts
     if sent is Sent.UNBUILDABLE:
         return _use_up(stored, run, Outcome.SKIPPED, now, rules, reason=Skip.PUBLISH_FAILED.value, given_up=True).first
-    if sent is Sent.SENT or (sent is Sent.UNSURE and only_send):
-        return Write(record=replace(stored, run=_marked(run, now, rules), lease=None))
-    if only_send and plan.taken is not None:
-        before = replace(stored, run=None, due_at=run.due_at, counters=_uncount(stored.counters))
-        return hold_back(before, SEND_AGAIN)
-    return hold_back(stored, SEND_AGAIN)
+    if sent is Sent.SENT or (sent is Sent.UNSURE and _is_last(run, rules)):
+        run = replace(_marked(run, now, rules), task_id=receipt.task_id)
+        return Write(record=replace(stored, run=run, lease=None))
+    if not _is_last(run, rules):
+        return hold_back(stored, SEND_AGAIN)
+    # Certainly not sent: it must not count as one of the few sends, nor be taken for one of unknown fate.
+    if plan.taken is not None:
+        return hold_back(replace(stored, run=None, due_at=run.due_at, counters=_uncount(stored.counters)), SEND_AGAIN)
+    return hold_back(stored if plan.unstarted is None else replace(stored, run=plan.unstarted), SEND_AGAIN)
+
+
+def _is_last(run: Run, rules: Rules) -> bool:
+    """Whether no later attempt is allowed to start this run for the first time."""
+    return rules.at_most_once and run.attempt >= rules.start_attempts
+
+
+def _is_lone(run: Run, rules: Rules) -> bool:
+    """Whether it is the last one, not started, and nobody was told so yet."""
+    return _is_last(run, rules) and run.starts == 0 and run.unstarted < run.attempt
+
+
+def _patience(run: Run, rules: Rules) -> int:
+    wait: int = min(rules.start_within * 2 ** min(run.unstarted, 40), rules.start_cap)
+    return wait
 
 
 def _marked(run: Run, now: Instant, rules: Rules) -> Run:
-    """On its way since ``now``; the last allowed send of an at-most-once run may still start much later."""
-    wait = min(rules.start_within * 2 ** min(run.unstarted, 40), rules.start_cap)
-    until = Instant(now + wait)
-    if rules.at_most_once and run.attempt >= rules.start_attempts:
-        until = Instant(now + rules.start_cap) if run.deadline is None else run.deadline
-    return replace(run, dispatched_at=now, until=until, poll_at=_poll_at(now, rules))
+    """On its way since ``now``."""
+    marked = replace(run, dispatched_at=now, until=_next_look(run, now, rules))
+    return replace(marked, poll_at=_poll_at(marked, now, rules))
 
 
-def _poll_at(now: Instant, rules: Rules) -> Instant:
-    return NEVER if rules.gated else Instant(now + max(1_000, rules.lease // 12))
+def _next_look(run: Run, now: Instant, rules: Rules) -> Instant:
+    """When the next attempt of a run sent now follows; the last allowed one may still start much later."""
+    if not _is_last(run, rules):
+        return Instant(now + _patience(run, rules))
+    return Instant(now + rules.start_cap) if run.deadline is None else run.deadline
+
+
+def _poll_at(run: Run, now: Instant, rules: Rules) -> Instant:
+    """When an open run is looked at before its time: ordinary workers report nothing; a lone message may be late."""
+    if not rules.gated:
+        return Instant(now + max(1_000, rules.lease // 12))
+    return Instant(now + _patience(run, rules)) if _is_lone(run, rules) else NEVER
+
+
+def message_expiry(run: Run, now: Instant, rules: Rules) -> int | None:
+    """In how many milliseconds a result-aware message that is sent now expires; None: never.
+
+    With a gate it is rubbish collection. Without one, an old copy must not start once the next is
+    sent: the worker's clock judges, so it ends earlier by a margin.
+    """
+    if rules.gated:
+        return None if run.deadline is None or run.starts else run.deadline - now + RUBBISH
+    wait = _next_look(run, now, rules) - now
+    wait -= min(SKEW, wait // 10)
+    return wait if run.deadline is None or run.starts else min(wait, run.deadline - now)
 
 
 def hold_back(record: Record, wait_ms: int) -> Write:
@@ -476,7 +586,7 @@ def _deadline(now: Instant, rules: Rules) -> Instant | None:
 
 def remembered(record: Record, line: Recent, rules: Rules) -> tuple[Recent, ...]:
     """The run history with one more line, bounded."""
-    return () if rules.recent_runs == 0 else (record.recent + (line,))[-rules.recent_runs :]
+    return () if rules.recent_runs == 0 else (*record.recent, line)[-rules.recent_runs :]
 
 
 def _count(record: Record, taken: Taken, now: Instant, started: int = 0, skipped: int = 0, **changes: Any) -> Record:
