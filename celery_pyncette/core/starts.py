@@ -140,9 +140,19 @@ def report(
 
 
 def report_retry(
-    record: Record | None, token: Token, eta: Instant, start_within: int, now: Instant, epoch: int
+    record: Record | None,
+    token: Token,
+    eta: Instant,
+    start_within: int,
+    now: Instant,
+    epoch: int,
+    *,
+    requeued: bool = False,
 ) -> Write | None:
-    """REPORT of a Celery retry: the run is open again for the same message with one more retry, due at ``eta``."""
+    """REPORT of a Celery retry: the run is open again for the same message with one more retry, due at ``eta``.
+
+    ``requeued``: the broker delivers the message itself again, which counts no retry.
+    """
     if not holds(record, token, epoch):
         return None
     assert record is not None
@@ -153,7 +163,7 @@ def report_retry(
         worker=None,
         nonce=None,
         token=None,
-        retries=record.run.retries + 1,
+        retries=record.run.retries + (0 if requeued else 1),
         dispatched_at=now,
         until=Instant(eta + start_within),
         poll_at=NEVER,

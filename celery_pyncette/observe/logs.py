@@ -46,6 +46,20 @@ SAYINGS: dict[type[events.Event], tuple[int, str]] = {
         "skipped: {few} occurrence(s) of {entry!r} from {due_at} to {until}, reason {reason}",
     ),
     events.UsedUp: (logging.INFO, "used_up: {entry!r} due {due_at}: {outcome}"),
+    events.NotStarted: (
+        logging.WARNING,
+        "not_started: {entry!r} due {due_at}: nobody has started attempt {attempt} for {waited:.0f} s; {again_or_not}",
+    ),
+    events.Repeated: (
+        logging.WARNING,
+        "repeated: {entry!r} due {due_at}: attempt {attempt} {outcome}; again in {again_in:g} s",
+    ),
+    events.Paused: (logging.ERROR, "paused: {entry!r}: {note}; resume it when its cause is mended"),
+    events.ResultsLost: (
+        logging.ERROR,
+        "results_lost: the result backend does not answer: {error}; open runs of result-aware entries wait for it",
+    ),
+    events.ResultsBack: (logging.WARNING, "results_back: the result backend answers again"),
     events.Quarantined: (logging.ERROR, "quarantined: record {key!r}: {reason}; the others go on"),
     events.Superseded: (logging.INFO, "superseded: {entry!r} was changed by somebody else ({doing})"),
     events.Overtime: (
@@ -64,15 +78,15 @@ SAYINGS: dict[type[events.Event], tuple[int, str]] = {
     events.ForeignTicket: (
         logging.ERROR,
         (
-            "foreign_ticket: {task}[{task_id}] of {entry!r} was sent by a beat with store {theirs}, this worker has store "
-            "{ours}; {fate}. Give beats and workers the same pyncette_store_url"
+            "foreign_ticket: {task}[{task_id}] of {entry!r} was sent by a beat with store {theirs}, this worker has "
+            "store {ours}; {fate}. Give beats and workers the same pyncette_store_url"
         ),
     ),
     events.GateStoreDown: (logging.WARNING, "gate_store_down: {task}[{task_id}] of {entry!r}: {error}; {fate}"),
     events.LeaseLost: (logging.WARNING, "lease_lost: {task}[{task_id}] of {entry!r} due {due_at}: {reason}"),
     events.ReportDropped: (
         logging.WARNING,
-        "report_dropped: {task}[{task_id}] of {entry!r} due {due_at} ended as {outcome}, which was not written: {reason}",
+        "report_dropped: {task}[{task_id}] of {entry!r} due {due_at} ended as {outcome}, not written: {reason}",
     ),
 }
 
@@ -125,6 +139,8 @@ def _worded(event: events.Event) -> dict[str, str]:
     match event:
         case events.PublishFailed():
             return {"again": "never again" if event.retry_in is None else f"again in {event.retry_in:g} s"}
+        case events.NotStarted():
+            return {"again_or_not": "sent again" if event.again else "it is the only message that there will be"}
         case events.Skipped():
             return {"few": f"at least {event.count}" if event.at_least else str(event.count)}
         case events.ForeignTicket():
