@@ -61,9 +61,9 @@ class Claiming:
         """How many of each partition are among the oldest of all."""
         asked = [(partition, min(limit, ROWS_PER_CALL)) for partition in self._partitions]
         ready: list[tuple[int, int]] = []
-        for (partition, _), (now, _, left, meta, times, _) in zip(asked, self._ask(asked, True), strict=True):
+        for (partition, _), (now, _, left, meta, times, *_) in zip(asked, self._ask(asked, True), strict=True):
             self._note(partition, now, left, meta)
-            ready += [(time, partition) for time in times]
+            ready += [(int(time), partition) for time in times.split()]
         oldest = heapq.nsmallest(limit + 1, ready)
         wanted = dict(Counter(partition for _, partition in oldest[:limit]))
         if len(oldest) > limit:
@@ -77,10 +77,13 @@ class Claiming:
         return self._left[partition]
 
     def _take(self, partition: int, answer: Sequence[Any]) -> int:
-        now, until, left, meta, times, rows = answer
-        for time, row in zip(times, rows, strict=True):
+        now, until, left, meta, times, lengths, rows, bodies = answer
+        body_of, start = dict(zip(bodies[::2], bodies[1::2], strict=True)), 0
+        for place, (time, length) in enumerate(zip(times.split(), map(int, lengths.split()), strict=True)):
+            row, start = rows[start : start + length], start + length
             try:
-                self._records.append((time, fields.claimed(row, self._request.owner, until)))
+                record = fields.claimed(row, body_of.get(place), self._request.owner, until)
+                self._records.append((int(time), record))
             except CorruptRecord as error:
                 self._corrupt.append(error)
         return self._note(partition, now, left, meta)

@@ -70,9 +70,8 @@ def _written(fields: list[str], record: Record, lease_for: bool) -> list[bytes]:
     return [packed] if body is None else [packed, body]
 
 
-def claimed(raw: Any, owner: str, until: int) -> Record:
+def claimed(packed: bytes, body: bytes | None, owner: str, until: int) -> Record:
     """The record of one row of ``claim.lua``. :raises CorruptRecord: if it cannot be read."""
-    packed, body = (raw, None) if isinstance(raw, bytes) else raw
     try:
         key, lane, generation, version, token, write_id, document = packed.decode().split("\0", 6)
         row = Row(key, int(lane), generation, int(version), int(token), write_id, owner, until, until, document, body)

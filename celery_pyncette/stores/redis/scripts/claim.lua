@@ -5,10 +5,11 @@
 -- ARGV[1] prefix of record keys  [2] owner  [3] most records  [4] lease in ms, -1 to lease none and only look
 --     [5] highest store time seen, in ms
 --
--- Result: { now, lease end, earliest ready_at after these or -1, meta record there 1 / 0, { ready_at, ... }, { row, ... } }
---   One ready_at (as it was before) and one row for each record; no rows for a mere look.
---   Row: one text, key, lane, generation, version, token, write_id, document, separated by zero bytes, or { text, body };
---   the key alone where a field is missing. It is leased to the owner until the lease end.
+-- Result: { now, lease end, earliest ready_at after these or -1, meta record there 1 / 0, times, lengths, rows, bodies }
+--   times: ready_at of each as it was before, separated by blanks; for a mere look that is all.
+--   rows: for each a text of the bytes said in lengths, one after the other: key, lane, generation, version, token,
+--   write_id, document, separated by zero bytes; the key alone where a field is missing. It is leased until the lease end.
+--   bodies: { number of the row, body, ... } of those that have one. Few long strings, because drivers read many slowly.
 -- Cost: O(log n + k log n) for k records of n; k is bounded by the caller (500). Works from Redis 6.2 on.
 -- Numbers stay below 2^53 and are written with %.0f, never concatenated.
 
@@ -19,10 +20,10 @@ local ends = string.format('%.0f', now + lease)
 local meta = redis.call('EXISTS', KEYS[3])
 local ready = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'WITHSCORES', 'LIMIT', 0, ARGV[3])
 local after = redis.call('ZRANGE', KEYS[1], #ready / 2, #ready / 2, 'WITHSCORES')
-local times, rows = {}, {}
+local times, lengths, rows, bodies = {}, {}, {}, {}
 
 for i = 1, #ready, 2 do
-  local key, ready_at = ready[i], tonumber(ready[i + 1])
+  local key, ready_at = ready[i], string.format('%.0f', tonumber(ready[i + 1]))
   if lease < 0 then
     times[#times + 1] = ready_at
   else
@@ -42,9 +43,17 @@ for i = 1, #ready, 2 do
       if row[1] and row[2] and row[5] and row[6] then
         text = table.concat({ key, row[1], row[2], version, token, row[5], row[6] }, '\0')
       end
-      rows[#rows + 1] = row[7] and { text, row[7] } or text
+      rows[#rows + 1] = text
+      lengths[#rows] = #text
+      if row[7] then
+        bodies[#bodies + 1] = #rows - 1
+        bodies[#bodies + 1] = row[7]
+      end
     end
   end
 end
 
-return { now, tonumber(ends), after[2] and tonumber(after[2]) or -1, meta, times, rows }
+return {
+  now, tonumber(ends), after[2] and tonumber(after[2]) or -1, meta,
+  table.concat(times, ' '), table.concat(lengths, ' '), table.concat(rows), bodies,
+}
