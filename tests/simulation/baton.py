@@ -18,7 +18,7 @@ class Died(BaseException):
 class Actor:
     """One thread and the time at which it goes on."""
 
-    __slots__ = ("doomed", "done", "go", "name", "on_stage", "play", "wake_at")
+    __slots__ = ("done", "doomed", "go", "name", "on_stage", "play", "wake_at")
 
     def __init__(self, name: str, play: Callable[[], None], wake_at: int) -> None:
         self.name = name

@@ -18,13 +18,16 @@ from celery_pyncette.core.taking import DueTimes
 from celery_pyncette.engine.definitions import Meaning
 
 
+DEFAULT = Rules()
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry and the rules that it runs under; ``payload`` stands for task, arguments and options."""
 
     name: str
     schedule: Schedule
-    rules: Rules = Rules()
+    rules: Rules = DEFAULT
     origin: Origin = Origin.DYNAMIC
     payload: str = "p"
     zone: tzinfo = timezone.utc

@@ -62,6 +62,8 @@ class Ledger:
     used: dict[Fired, tuple[str, Instant]] = field(default_factory=dict)
     lives: dict[Key, int] = field(default_factory=dict)
     names: dict[Key, str] = field(default_factory=dict)
+    writers: dict[Key, str] = field(default_factory=dict)
+    read_at: dict[str, Instant] = field(default_factory=dict)
     latest: Instant = Instant(0)
     order: bool = True
     skipped: int = 0
@@ -77,9 +79,10 @@ class Ledger:
         self.latest = max(self.latest, batch.now)
         for record in batch.records:
             before = self.current[record.key]
-            if before.ready_at > batch.now:
-                raise Violation(f"{request.owner} was given {record.key} before it was ready")
+            if before.lease is not None and before.lease.until > batch.now:
+                raise Violation(f"{record.key} was given to {request.owner} under the lease of {before.lease}")
             self.current[record.key] = record
+            self.writers[record.key] = request.owner
             self.held[request.owner, record.key] = Held(batch.now, record, self.lives[record.key])
 
     # --- messages ---
@@ -121,6 +124,7 @@ class Ledger:
         before, after = self.current.get(change.key), change.record
         if before is not None and before.write_id == change.write_id:
             return  # asked again, because the first answer was lost
+        self.writers[change.key] = owner
         for child in change.creates:
             self._made(child)
             self.current[child.key] = replace(child, version=1, write_id=change.write_id)
@@ -135,7 +139,7 @@ class Ledger:
             if before is None or (by_hand and (before.removed or before.dead is not None)):
                 self._made(after)
             elif by_hand:
-                self._edited(before, after, now)
+                self._edited(owner, before, after)
             else:
                 self._acted(owner, before, after)
         if change.lease_for is not None and after.lease is not None:
@@ -155,9 +159,9 @@ class Ledger:
         if min(counters.expected, counters.started, counters.skipped) < 0:
             raise Violation(f"{after.key}: {counters} is below zero")
 
-    def _edited(self, before: Record, after: Record, now: Instant) -> None:
-        enabled = after.spec.enabled or after.removed
-        if enabled and before.due_at <= now and after.due_at != before.due_at and not after.removed:
+    def _edited(self, owner: str, before: Record, after: Record) -> None:
+        was_due = before.due_at <= self.read_at.get(owner, 0)
+        if was_due and after.due_at != before.due_at and after.spec.enabled and not after.removed:
             raise Violation(f"{after.key}: an edit lost what was due")
         if after.counters != before.counters or after.anchor != before.anchor:
             raise Violation(f"{after.key}: an edit changed counters or anchor")
@@ -275,6 +279,4 @@ class Ledger:
 
 
 def _difference(after: Counters, before: Counters) -> Counters:
-    return Counters(
-        after.expected - before.expected, after.started - before.started, after.skipped - before.skipped
-    )
+    return Counters(after.expected - before.expected, after.started - before.started, after.skipped - before.skipped)

@@ -62,13 +62,20 @@ class Cast:
     user: User
 
 
-def run(seed: int, steps: int = STEPS) -> Ran:
-    """Play one seed. :raises Violation: if a promise was broken."""
+def run(seed: int, order: bool = True, bustle: Faults | None = None) -> Ran:
+    """Play one seed. :raises Violation: if a promise was broken.
+
+    :param bustle: with these faults, and a user who edits all the time.
+    """
     rng = random.Random(f"scenario {seed}")
-    world = World(seed, some_faults(rng))
+    faults = some_faults(rng)
+    world = World(seed, faults if bustle is None else bustle)
     cast = assemble(world, some_entries(rng), beats=rng.choice((2, 2, 3)))
+    if bustle is not None:
+        cast.user.every = 20
+    cast.ledger.order = order
     world.stage.add("user", cast.user.play)
-    return play(cast, steps)
+    return play(cast, STEPS if bustle is None else 4 * STEPS)
 
 
 def some_faults(rng: random.Random) -> Faults:

@@ -87,10 +87,12 @@ class StoreView:
         return self._call(lambda: self._shared.claim(request))
 
     def apply(self, changes: Sequence[Change], seen: Instant = Instant(0)) -> Applied:
-        return self._call(lambda: self._shared.apply(self._owner, changes, seen))
+        return self._call(lambda: self._shared.apply(self._owner, changes, seen), changes)
 
     def fetch(self, keys: Sequence[Key]) -> Fetched:
-        return self._call(lambda: self._shared.store.fetch(keys))
+        fetched = self._call(lambda: self._shared.store.fetch(keys))
+        self._shared.ledger.read_at[self._owner] = fetched.now
+        return fetched
 
     def scan(self, query: Query, cursor: str | None = None) -> Page:
         return self._call(lambda: self._shared.store.scan(query, cursor))
@@ -101,7 +103,7 @@ class StoreView:
     def close(self) -> None:
         pass
 
-    def _call(self, act: Callable[[], T]) -> T:
+    def _call(self, act: Callable[[], T], changes: Sequence[Change] = ()) -> T:
         world = self._world
         for tried in range(_TRIES):
             world.step(self._owner, self._mortal)
@@ -115,14 +117,16 @@ class StoreView:
             answer = act()
             if not world.chance(world.faults.answer_lost):
                 if tried and isinstance(answer, Applied):
-                    self._note_doubt(answer)
+                    self._note_doubt(changes, answer)
                 return answer
             world.hit += 1
             world.stage.pause(200)
         world.note(self._owner)
         raise StoreUnavailable("no answer in time")
 
-    def _note_doubt(self, answer: Applied) -> None:
+    def _note_doubt(self, changes: Sequence[Change], answer: Applied) -> None:
         """A write asked again is known by its id, unless somebody has written since: then its fate stays unknown."""
-        if any(written.verdict is not Verdict.APPLIED for written in answer.written):
-            self._world.note(self._owner)
+        writers = self._shared.ledger.writers
+        for change, written in zip(changes, answer.written, strict=True):
+            if written.verdict is not Verdict.APPLIED and writers.get(change.key) != self._owner:
+                self._world.note(self._owner)

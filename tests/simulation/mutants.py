@@ -1,0 +1,185 @@
+"""Rules of the protocol, each left out: what the simulation must find. Section 5 of the guarantees, for T0.
+
+A mutant changes the code under test, never the harness. ``order`` False takes the ledger's watch over the order of the
+steps away, so that a mutant is found by the harm that it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+from celery_pyncette.clock import new_id
+from celery_pyncette.core import edits, lifecycle
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.lifecycle import Plan, Receipt, Sent, Settle
+from celery_pyncette.core.policies import Delivery, Rules
+from celery_pyncette.core.records import Record, Write
+from celery_pyncette.core.taking import DueTimes
+from celery_pyncette.engine import dispatcher
+from celery_pyncette.engine.dispatcher import Dispatcher
+from celery_pyncette.stores.protocol import Applied, Change, ClaimRequest, Expected
+from celery_pyncette.stores.writes import change_of
+from tests.simulation.ledger import Violation
+from tests.simulation.scenario import run
+from tests.simulation.store_view import SharedStore, StoreView
+from tests.simulation.world import Faults
+
+_plan, _settle, _replaced = dispatcher.plan, dispatcher.settle, edits.replaced
+_cycle, _apply, _claim, _view_apply = Dispatcher.cycle, SharedStore.apply, SharedStore.claim, StoreView.apply
+_ready_at, _count = Record.ready_at, lifecycle._count
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """What is patched with what; what the first violation says; the first seed that finds it."""
+
+    target: Any
+    name: str
+    instead: Any
+    seen: str
+    seed: int
+    order: bool = True
+    bustle: Faults | None = None
+
+    def play(self, seed: int) -> str | None:
+        """What is seen at this seed; None if nothing is."""
+        with patch.object(self.target, self.name, self.instead):
+            try:
+                run(seed, order=self.order, bustle=self.bustle)
+            except Violation as violation:
+                return str(violation)
+        return None
+
+
+def under(**changes: Any) -> Callable[..., Plan]:
+    """`plan` under other rules than the entry has."""
+
+    def plan(record: Record, now: Instant, times: DueTimes, rules: Rules) -> Plan:
+        return _plan(record, now, times, replace(rules, **changes))
+
+    return plan
+
+
+def plan_with_its_own_clock(self: Dispatcher, lane: Any) -> Any:
+    self._now = max(self._now, self._clock.now())
+    return _cycle(self, lane)
+
+
+def advance_by_version(store: Any, held: Sequence[tuple[Record, Any]]) -> Any:
+    writes = [(record, decide(record, Instant(0))) for record, decide in held]
+    return store.apply([change_of(record.key, record, write) for record, write in writes]).written
+
+
+def fate(of: Sent, counts_as: Sent, settle: Settle) -> Callable[..., Write | None]:
+    """A publish of one fate counts as another."""
+
+    def settled(plan: Plan, stored: Record, receipt: Receipt, *rest: Any) -> Write | None:
+        if receipt.sent is of and plan.settle is settle:
+            receipt = replace(receipt, sent=counts_as)
+        return _settle(plan, stored, receipt, *rest)
+
+    return settled
+
+
+def without_compare(self: SharedStore, owner: str, changes: Sequence[Change], seen: Instant) -> Applied:
+    return _apply(self, owner, [_expecting(self, change, False) for change in changes], seen)
+
+
+def without_generation(self: SharedStore, owner: str, changes: Sequence[Change], seen: Instant) -> Applied:
+    return _apply(self, owner, [_expecting(self, change, True) for change in changes], seen)
+
+
+def _expecting(shared: SharedStore, change: Change, version_too: bool) -> Change:
+    stored = shared.ledger.current.get(change.key)
+    if stored is None or change.expect is None or (version_too and stored.version != change.expect.version):
+        return change
+    return replace(change, expect=Expected(stored.generation, stored.version))
+
+
+def another_write_id(self: StoreView, changes: Sequence[Change], seen: Instant = Instant(0)) -> Applied:
+    def apply() -> Applied:
+        fresh = [replace(change, write_id=new_id()) for change in changes]
+        return self._shared.apply(self._owner, fresh, seen)
+
+    return self._call(apply, changes)
+
+
+def claim_without_lease(self: SharedStore, request: ClaimRequest) -> Any:
+    return _claim(self, replace(request, lease_ms=0))
+
+
+def ready_by_due_time(self: Record) -> Instant:
+    resting = self.run is None and not self.removed and self.paused is None and self.dead is None
+    return self.due_at if resting else _ready_at.__get__(self)
+
+
+def replace_and_forget(record: Record, definition: Any, now: Instant, times: DueTimes, *rest: Any) -> Record | None:
+    after = _replaced(record, definition, now, times, *rest)
+    return None if after is None or record.removed else replace(after, due_at=times.next_after(now))
+
+
+def keep_the_tombstones_due(record: Record, *rest: Any) -> Record | None:
+    after = _replaced(record, *rest)
+    return replace(after, due_at=record.due_at) if after is not None and record.removed else after
+
+
+def count_no_skips(record: Record, taken: Any, *rest: Any, **changes: Any) -> Record:
+    return _count(record, replace(taken, skips=None), *rest, **changes)
+
+
+def advance_whatever_is_stored(plan: Plan, stored: Record, *rest: Any) -> Write | None:
+    if plan.settle is Settle.ADVANCE:
+        stored = replace(stored, lease=plan.record.lease)
+    return _settle(plan, stored, *rest)
+
+
+AT_LEAST = under(delivery=Delivery.AT_LEAST_ONCE)
+AT_MOST = under(delivery=Delivery.AT_MOST_ONCE)
+
+MUTANTS: dict[str, Mutant] = {
+    "publish before use-up for at most once": Mutant(dispatcher, "plan", AT_LEAST, "sent twice", 23, order=False),
+    "advance before publish for at least once": Mutant(dispatcher, "plan", AT_MOST, "never sent", 1, order=False),
+    "a beat's own clock decides": Mutant(Dispatcher, "cycle", plan_with_its_own_clock, "before it was due", 0),
+    "a claim without a lease": Mutant(SharedStore, "claim", claim_without_lease, "nothing had gone wrong", 0),
+    "advance by version, not by claim token": Mutant(
+        dispatcher,
+        "write_as_holder",
+        advance_by_version,
+        "sent again, and nothing had gone wrong",
+        129,
+        bustle=Faults(),
+    ),
+    "an unsure publish at most once counts as not sent": Mutant(
+        dispatcher, "settle", fate(Sent.UNSURE, Sent.FAILED, Settle.ADVANCED), "put back after it was sent", 7
+    ),
+    "an unsure publish at least once counts as sent": Mutant(
+        dispatcher, "settle", fate(Sent.UNSURE, Sent.SENT, Settle.ADVANCE), "never sent", 19
+    ),
+    "a failed publish at least once counts as sent": Mutant(
+        dispatcher, "settle", fate(Sent.FAILED, Sent.SENT, Settle.ADVANCE), "never sent", 0
+    ),
+    "writes without compare": Mutant(SharedStore, "apply", without_compare, "put back after it was sent", 0),
+    "the generation is not compared": Mutant(
+        SharedStore, "apply", without_generation, "is never due", 39, bustle=Faults(stall=0.05)
+    ),
+    "a lost answer is asked again under another id": Mutant(
+        StoreView, "apply", another_write_id, "used up and not sent, and nothing had gone wrong", 36
+    ),
+    "ready_at: the due time before the lease": Mutant(
+        Record, "ready_at", property(ready_by_due_time), "under the lease of", 8, bustle=Faults(stall=0.05)
+    ),
+    "a grace below claim time + poll with NONE": Mutant(
+        dispatcher, "plan", under(grace=2_000), "skipped what was within its grace", 0
+    ),
+    "replace moves what is due already": Mutant(edits, "replaced", replace_and_forget, "an edit lost what was due", 3),
+    "create on a tombstone keeps its due time": Mutant(edits, "replaced", keep_the_tombstones_due, "is never due", 4),
+    "what is skipped is not counted": Mutant(lifecycle, "_count", count_no_skips, "are accounted for", 0),
+    "advance after the lease was given back": Mutant(
+        dispatcher, "settle", advance_whatever_is_stored, "used up, and never sent", 115
+    ),
+}
+
+__all__ = ["MUTANTS", "Mutant"]
