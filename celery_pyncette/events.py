@@ -150,6 +150,57 @@ class UsedUp(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotStarted(Event):
+    """Nobody has started a result-aware run for ``waited`` seconds: are there workers? Somebody should look.
+
+    ``again``: it is sent again.
+    """
+
+    key: str
+    entry: str
+    task: str
+    due_at: Instant
+    attempt: int
+    waited: float
+    again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated(Event):
+    """A run was lost or failed, and will be dispatched again in ``again_in`` seconds."""
+
+    key: str
+    entry: str
+    task: str
+    due_at: Instant
+    outcome: str
+    attempt: int
+    again_in: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused(Event):
+    """An entry was paused because a run of it failed."""
+
+    key: str
+    entry: str
+    task: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsLost(Event):
+    """The result backend cannot be asked; emitted once until it is back. Open runs are left alone meanwhile."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsBack(Event):
+    """The result backend answers again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expected(Event):
     """Occurrences became due and were taken up."""
 

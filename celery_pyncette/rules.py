@@ -115,6 +115,7 @@ def resolve(
         gated=facts.gated,
         expires=facts.expires,
         expires_at=facts.expires_at,
+        max_running=settings.max_running,
         recent_runs=settings.recent_runs,
         dead_letter_ttl=settings.dead_letter_ttl,
     )

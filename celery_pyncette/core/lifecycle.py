@@ -110,7 +110,8 @@ class Plan:
 
     ``expected`` occurrences are taken up by it, ``skips`` of them will not run; ``ended`` says that a
     run is over, ``again`` that it was lost or failed and will be dispatched again, ``unstarted`` that nobody
-    started it in time (the run as it was). ``pause``: the parent of this one-shot is to be paused first.
+    started it in time (the run as it was), ``pause`` that its failure pauses the entry: the write does that, but
+    the parent of a one-shot is to be paused first.
     """
 
     record: Record
@@ -328,9 +329,8 @@ def _finalise(record: Record, run: Run, outcome: Outcome, now: Instant, times: D
         return replace(_release(opened), again=again)
     if outcome is Outcome.FAILED and rules.on_failure is OnFailure.PAUSE:
         pause = Pause(note=f"the run of {show(run.due_at)} failed")
-        if record.key.startswith("o:"):
-            return replace(_use_up(record, run, outcome, now, rules), pause=pause)
-        record = replace(record, paused=pause)
+        resting = record if record.key.startswith("o:") else replace(record, paused=pause)
+        return replace(_use_up(resting, run, outcome, now, rules), pause=pause)
     if rules.catch_up is CatchUp.NONE and record.paused is None and record.due_at <= now:
         taken = skip_all(record.due_at, now, times, Skip.OVERLAP)
         return replace(_use_up(_count(record, taken, now), run, outcome, now, rules), skips=taken.skips, taken=taken)

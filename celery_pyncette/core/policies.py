@@ -166,6 +166,7 @@ class Rules:
     gated: bool = True
     expires: int | None = None
     expires_at: int | None = None
+    max_running: int = 100
     recent_runs: int = 10
     dead_letter_ttl: int = 14 * 86_400_000
 

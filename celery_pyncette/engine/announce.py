@@ -6,7 +6,18 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent, Settle
 from celery_pyncette.core.records import Outcome, Record, Skip
 from celery_pyncette.core.taking import Skips
-from celery_pyncette.events import Dispatched, Expected, Observers, PublishFailed, Skipped, Superseded, UsedUp
+from celery_pyncette.events import (
+    Dispatched,
+    Expected,
+    NotStarted,
+    Observers,
+    Paused,
+    PublishFailed,
+    Repeated,
+    Skipped,
+    Superseded,
+    UsedUp,
+)
 
 
 class Announcer:
@@ -16,9 +27,10 @@ class Announcer:
         self._see = observers.see
         self.beat = beat
 
-    def decided(self, plan: Plan) -> None:
+    def decided(self, plan: Plan, now: Instant) -> None:
         """What a plan that was written has settled already."""
         record = plan.record
+        self._alerts(plan, now)
         if plan.taken is not None and plan.taken.expected:
             self._see(
                 Expected(key=record.key, entry=record.spec.name, task=record.spec.task, count=plan.taken.expected)
@@ -38,6 +50,42 @@ class Announcer:
                     reason=ended.reason,
                 )
             )
+
+    def _alerts(self, plan: Plan, now: Instant) -> None:
+        """What somebody may want to look at: not started in time, lost, failed."""
+        record, late, again = plan.record, plan.unstarted, plan.again
+        entry, task = record.spec.name, record.spec.task
+        if late is not None and late.dispatched_at is not None:
+            self._see(
+                NotStarted(
+                    key=record.key,
+                    entry=entry,
+                    task=task,
+                    due_at=late.due_at,
+                    attempt=late.attempt,
+                    waited=max(0, now - late.dispatched_at) / 1000,
+                    again=plan.send is not None,
+                )
+            )
+        if plan.pause is not None and not record.key.startswith("o:"):
+            self.paused(record, plan.pause.note)
+        if again is not None:
+            opened = None if plan.first is None or plan.first.record is None else plan.first.record.run
+            self._see(
+                Repeated(
+                    key=record.key,
+                    entry=entry,
+                    task=task,
+                    due_at=again.due_at,
+                    outcome=again.outcome.value,
+                    attempt=again.attempt,
+                    again_in=0.0 if opened is None else max(0, opened.until - now) / 1000,
+                )
+            )
+
+    def paused(self, record: Record, note: str) -> None:
+        """An entry came to rest because a run of it failed."""
+        self._see(Paused(key=record.key, entry=record.spec.name, task=record.spec.task, note=note))
 
     def _skipped(self, record: Record, skips: Skips) -> None:
         self._see(

@@ -11,27 +11,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from celery_pyncette.clock import Clock, new_id
-from celery_pyncette.core.edits import unscheduled
-from celery_pyncette.core.errors import CorruptRecord
+from celery_pyncette.core.edits import paused, unscheduled
+from celery_pyncette.core.errors import CorruptRecord, StoreError
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent, Settle, hold_back, plan, settle
+from celery_pyncette.core.partitions import parent_of
 from celery_pyncette.core.policies import Rules
-from celery_pyncette.core.records import Key, Lane, Origin, Record, Skip, Write
+from celery_pyncette.core.records import Key, Lane, Origin, Pause, Record, Skip, Write
 from celery_pyncette.core.taking import OneTime, Skips
 from celery_pyncette.engine.announce import Announcer
+from celery_pyncette.engine.crowd import is_full
 from celery_pyncette.engine.definitions import Definitions, Meaning
 from celery_pyncette.engine.keeping import Neighbours
 from celery_pyncette.engine.publisher import Outgoing, Publisher
 from celery_pyncette.engine.reconcile import redefined
+from celery_pyncette.engine.results import Heard, Hearing, Results
 from celery_pyncette.engine.tickets import outgoing
 from celery_pyncette.events import Observers, Overtime, Quarantined
 from celery_pyncette.stores.protocol import Change, ClaimRequest, Store, Verdict, Written
-from celery_pyncette.stores.writes import change_of, write_as_holder
+from celery_pyncette.stores.writes import change_of, write_as_editor, write_as_holder
 
 logger = logging.getLogger(__name__)
 
 #: A record that this beat must not decide about is left to the others for this long, in milliseconds.
 STEP_ASIDE = 1_000
+#: An open run whose result backend cannot be asked is left alone for this long, in milliseconds.
+UNHEARD = 2_000
 CHUNK = 50
 
 
@@ -50,7 +55,8 @@ class Station:
 class Step:
     """One record on its way through a chunk; ``stored`` is what the store has now.
 
-    ``uses_up``: the settlement that was decided last takes up what the plan says.
+    ``uses_up``: the settlement that was decided last takes up what the plan says. ``late``: too much of
+    the claim time had passed to send it.
     """
 
     plan: Plan
@@ -58,6 +64,7 @@ class Step:
     stored: Record
     receipt: Receipt | None = None
     uses_up: bool = False
+    late: bool = False
 
 
 @dataclass(slots=True)
@@ -87,7 +94,10 @@ class Cycled:
 
 
 class Dispatcher:
-    """Claims, decides, sends and settles; one per beat, called from one thread."""
+    """Claims, decides, sends and settles; one per beat, called from one thread.
+
+    :param results: where the workers have no gate: who knows what became of their runs. None: they report it.
+    """
 
     def __init__(
         self,
@@ -98,6 +108,7 @@ class Dispatcher:
         neighbours: Neighbours,
         observers: Observers,
         clock: Clock,
+        results: Results | None = None,
     ) -> None:
         self._station = station
         self._store = store
@@ -107,6 +118,8 @@ class Dispatcher:
         self._announce = Announcer(observers, station.owner)
         self._observers = observers
         self._clock = clock
+        self._hearing = None if results is None else Hearing(station.namespace, results, observers)
+        self._heard: dict[Key, Heard] = {}
         self._hand = InHand()
         self._now = Instant(0)
         self._next = NEVER
@@ -133,6 +146,7 @@ class Dispatcher:
         self._hand.claimed = {record.key: record for record in batch.records}
         for corrupt in batch.corrupt:
             self._quarantine(corrupt.key, corrupt.reason)
+        self._heard = {} if self._hearing is None else self._hearing.hear(batch.records)
         sent = self._see_through(batch.records, claimed_at)
         self._hand.claimed.clear()
         elapsed = int((self._clock.monotonic() - claimed_at) * 1000)
@@ -190,6 +204,7 @@ class Dispatcher:
             self._overtime(len(steps))
         for step in steps:
             if step.plan.first is not None:
+                step.late = True
                 step.receipt = Receipt(sent=Sent.FAILED, task_id="", error="half of the claim time had passed")
                 self._hand.unsettled.append(step)
 
@@ -204,12 +219,26 @@ class Dispatcher:
                 return _only(record, hold_back(record, STEP_ASIDE))
             if record.spec.origin is Origin.STATIC and record.timing != meaning.timing:
                 return Step(self._other_timing(record), None, record)
-            return Step(plan(record, self._now, meaning.times, meaning.rules), meaning, record)
+            return self._planned(record, meaning)
         except CorruptRecord as corrupt:
             self._quarantine(corrupt.key, corrupt.reason)
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001 - a schedule may be any class of the user's
             self._entry_failed(record, error)
         return None
+
+    def _planned(self, record: Record, meaning: Meaning) -> Step:
+        now, times, rules = self._now, meaning.times, meaning.rules
+        heard = self._heard.get(record.key)
+        if heard is not None and not heard.answered:
+            return _only(record, hold_back(record, UNHEARD))
+        if heard is not None and heard.backend is not None and record.run is not None:
+            record = replace(record, run=replace(record.run, task_id=heard.task_id))
+            return Step(plan(record, now, times, rules, heard.backend), meaning, record)
+        if is_full(self._store, record, now, rules):
+            return Step(plan(record, now, times, rules, full=True), meaning, record)
+        return Step(plan(record, now, times, rules), meaning, record)
 
     def _entry_failed(self, record: Record, error: Exception) -> None:
         """A schedule may be any class of the user's: its errors cost this entry alone."""
@@ -243,19 +272,41 @@ class Dispatcher:
 
     def _write_first(self, steps: Sequence[Step]) -> list[Step]:
         """Write what must be written before sending; answers the steps whose message is to be sent."""
+        for step in steps:
+            if step.plan.pause is not None and step.stored.key.startswith("o:"):
+                self._pause_parent(step.stored, step.plan.pause)
         first = [(step, step.plan.first) for step in steps if step.plan.first is not None]
         written = self._apply(self._store, [(step.stored.key, step.stored, write) for step, write in first])
         for (step, _), (change, answer) in zip(first, written, strict=True):
             self._hand.claimed.pop(step.stored.key, None)
-            if answer.verdict is not Verdict.APPLIED:
+            if answer.verdict is not Verdict.APPLIED and not self._is_there_already(step, answer):
                 self._announce.superseded(step.stored, "decide")
                 step.plan = Plan(record=step.stored)
             elif change.record is not None:
                 step.stored = replace(change.record, version=answer.version)
-            self._announce.decided(step.plan)
+            self._announce.decided(step.plan, self._now)
         to_send = [step for step in steps if step.plan.send is not None]
         self._hand.unsent = to_send
         return to_send
+
+    def _is_there_already(self, step: Step, answer: Written) -> bool:
+        """Whether all that refused a write was the one-shot that it makes, which somebody ran by hand: then go on."""
+        first = step.plan.first
+        if answer.verdict is not Verdict.EXISTS or first is None or not first.creates:
+            return False
+        [(_, again)] = self._apply(self._store, [(step.stored.key, step.stored, replace(first, creates=()))])
+        return again.verdict is Verdict.APPLIED
+
+    def _pause_parent(self, record: Record, pause: Pause) -> None:
+        """A one-shot failed, and its entry shall rest: before the one-shot is ended, so that no crash forgets it."""
+
+        def decide(parent: Record | None, now: Instant) -> Write | None:
+            idle = parent is None or parent.removed or parent.dead is not None or parent.paused is not None
+            return None if parent is None or idle else Write(record=paused(parent, pause))
+
+        answer, _ = write_as_editor(self._store, Key(parent_of(record.key)), decide)
+        if answer.verdict is Verdict.APPLIED:
+            self._announce.paused(record, pause.note)
 
     def _send(self, steps: list[Step]) -> int:
         """Send, and keep the receipts; answers how many messages the broker has, or may have."""
@@ -285,7 +336,7 @@ class Dispatcher:
         occurrence, record, meaning = step.plan.send, step.stored, step.meaning
         assert occurrence is not None
         assert meaning is not None
-        return outgoing(self._station.namespace, self._station.store_id, record, occurrence, meaning)
+        return outgoing(self._station.namespace, self._station.store_id, record, occurrence, meaning, self._now)
 
     def _settle(self, store: Store) -> None:
         """Write down what came of everything that was sent; what fails stays in hand."""
@@ -299,7 +350,7 @@ class Dispatcher:
                 if answer.verdict is not Verdict.APPLIED:
                     self._announce.superseded(step.stored, "advance")
                 elif step.uses_up:
-                    self._announce.decided(step.plan)
+                    self._announce.decided(step.plan, self._now)
         by_version = [step for step in steps if step.plan.settle is not Settle.ADVANCE]
         writes = [(step, self._settlement(step)(step.stored, self._now)) for step in by_version]
         self._apply(store, [(step.stored.key, _as_left(step), write) for step, write in writes if write is not None])
@@ -329,8 +380,9 @@ class Dispatcher:
             times = times if current is None else current.times
         step.uses_up = receipt.sent in (Sent.SENT, Sent.UNBUILDABLE) and stored.due_at == step.plan.record.due_at
         write = settle(step.plan, stored, receipt, now, times, meaning.rules)
-        if self._leaving and receipt.sent is Sent.FAILED and write is not None and write.record is not None:
-            # The fault is this beat's, which is leaving: the others need not wait.
+        mine = self._leaving or step.late
+        if mine and receipt.sent is Sent.FAILED and write is not None and write.record is not None:
+            # The broker has no part in it: the others, or this beat, need not wait.
             return replace(write, record=replace(write.record, lease=None), lease_for=None)
         return write
 

@@ -14,13 +14,17 @@ from celery_pyncette.core.records import EntrySpec, Record, Ticket
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One message to be sent: the entry as it is now, the ticket, and when it was due."""
+    """One message to be sent: the entry as it is now, the ticket, and when it was due.
+
+    ``expires_in``: of a result-aware message, in milliseconds from now; None: never.
+    """
 
     record: Record
     spec: EntrySpec
     ticket: Ticket
     rules: Rules
     due_at: Instant
+    expires_in: int | None = None
 
 
 class Publisher(Protocol):

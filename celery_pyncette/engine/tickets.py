@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from celery_pyncette.core.lifecycle import task_id
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.lifecycle import message_expiry, task_id
 from celery_pyncette.core.records import Occurrence, Record, Ticket
 from celery_pyncette.engine.definitions import Meaning
 from celery_pyncette.engine.publisher import Outgoing
 
 
-def outgoing(namespace: str, store_id: str, record: Record, occurrence: Occurrence, meaning: Meaning) -> Outgoing:
-    """The message of one occurrence, with its ticket; only a result-aware one asks for a START."""
+def outgoing(
+    namespace: str, store_id: str, record: Record, occurrence: Occurrence, meaning: Meaning, now: Instant
+) -> Outgoing:
+    """The message of one occurrence, with its ticket; only a result-aware one asks for a START.
+
+    A run that was begun as result-aware ends so, whatever its entry has become meanwhile.
+    """
     rules, run = meaning.rules, record.run
-    aware = rules.aware
+    aware = run is not None
     ticket = Ticket(
         ns=namespace,
         store=store_id,
@@ -30,4 +36,11 @@ def outgoing(namespace: str, store_id: str, record: Record, occurrence: Occurren
         on_lease_lost=rules.on_lease_lost.value if aware else "",
         heartbeat=rules.heartbeat.value if aware else "",
     )
-    return Outgoing(record=record, spec=meaning.spec, ticket=ticket, rules=rules, due_at=occurrence.due_at)
+    return Outgoing(
+        record=record,
+        spec=meaning.spec,
+        ticket=ticket,
+        rules=rules,
+        due_at=occurrence.due_at,
+        expires_in=None if run is None else message_expiry(run, now, rules),
+    )

@@ -1,0 +1,154 @@
+"""What became of runs on ordinary workers: these report nothing, but a result backend may know.
+
+What cannot be asked is not decided: a run whose backend does not answer is left alone for a while,
+because to send it again might start it twice.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from celery_pyncette.core.errors import PyncetteError
+from celery_pyncette.core.lifecycle import Backend, task_id
+from celery_pyncette.core.records import Key, Occurrence, Record, Run
+from celery_pyncette.events import Observers, ResultsBack, ResultsLost
+
+#: The oldest copies are not asked for: more of them than this have expired for days.
+MOST_ATTEMPTS = 64
+#: What one attempt says counts more than what another says, in this order.
+_STRONGEST = (Backend.SUCCESS, Backend.FAILURE, Backend.REVOKED, Backend.STARTED)
+
+
+class ResultsUnavailable(PyncetteError):
+    """The result backend cannot be asked now, or did not answer in time."""
+
+
+class Results(Protocol):
+    """The reading side of a result backend."""
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, Backend]:
+        """What is known of each task id; what is unknown, or not started yet, is left out.
+
+        :raises ResultsUnavailable: if it cannot be asked.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is heard of a run: the state, and the attempt's task id that has it; both None or empty if nothing is.
+
+    ``answered`` False: nobody could be asked.
+    """
+
+    backend: Backend | None = None
+    task_id: str = ""
+    answered: bool = True
+
+
+def asked_about(record: Record) -> Run | None:
+    """The run of a record that a backend may know more of; None if it has none."""
+    run = record.run
+    if run is None or not run.is_open or record.removed or run.generation != record.generation:
+        return None
+    return run
+
+
+def attempts(namespace: str, key: Key, run: Run) -> list[str]:
+    """The task ids of all dispatches since the last start that ended, the newest first."""
+    first = max(1, run.attempt - run.unstarted, run.attempt - MOST_ATTEMPTS + 1)
+    return [
+        task_id(namespace, Occurrence(key=key, generation=run.generation, due_at=run.due_at, attempt=attempt), True)
+        for attempt in range(run.attempt, first - 1, -1)
+    ]
+
+
+class Hearing:
+    """Asks about all open runs of a batch at once; never raises."""
+
+    def __init__(self, namespace: str, results: Results, observers: Observers) -> None:
+        self._namespace = namespace
+        self._results = results
+        self._observers = observers
+        self._lost = False
+
+    def hear(self, records: Iterable[Record]) -> dict[Key, Heard]:
+        """What is heard of each record with an open run; others are left out."""
+        ids = {
+            record.key: attempts(self._namespace, record.key, run)
+            for record in records
+            if (run := asked_about(record)) is not None
+        }
+        if not ids:
+            return {}
+        try:
+            states = self._results.states([one for of_one in ids.values() for one in of_one])
+        except Exception as error:  # noqa: BLE001 - backends raise what they like
+            self._is_lost(error)
+            return dict.fromkeys(ids, Heard(answered=False))
+        if self._lost:
+            self._lost = False
+            self._observers.see(ResultsBack())
+        return {key: _strongest(of_one, states) for key, of_one in ids.items()}
+
+    def _is_lost(self, error: Exception) -> None:
+        if not self._lost:
+            self._lost = True
+            self._observers.see(ResultsLost(error=f"{type(error).__name__}: {error}"))
+
+
+def _strongest(ids: Sequence[str], states: Mapping[str, Backend]) -> Heard:
+    for state in _STRONGEST:
+        for one in ids:
+            if states.get(one) is state:
+                return Heard(state, one)
+    return Heard()
+
+
+class Bounded:
+    """``Results`` that answer within ``patience`` seconds, or raise; they are asked in a thread of their own.
+
+    A question that hangs is not asked twice: until it is answered, every other fails at once.
+    """
+
+    def __init__(self, results: Results, patience: float) -> None:
+        self._results = results
+        self._patience = patience
+        self._questions: queue.SimpleQueue[_Question] = queue.SimpleQueue()
+        self._open: _Question | None = None
+        self._thread: threading.Thread | None = None
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, Backend]:
+        """See ``Results``."""
+        if self._open is not None and not self._open.done.is_set():
+            raise ResultsUnavailable("the result backend has not answered the last question yet")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._answer, name="pyncette-results", daemon=True)
+            self._thread.start()
+        question = self._open = _Question(ids)
+        self._questions.put(question)
+        if not question.done.wait(self._patience):
+            raise ResultsUnavailable(f"the result backend did not answer within {self._patience:g} s")
+        if question.error is not None:
+            raise question.error
+        return question.answer
+
+    def _answer(self) -> None:
+        while True:
+            question = self._questions.get()
+            try:
+                question.answer = self._results.states(question.ids)
+            except BaseException as error:  # noqa: BLE001 - told to the one who asked
+                question.error = error
+            question.done.set()
+
+
+class _Question:
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.ids = ids
+        self.done = threading.Event()
+        self.answer: Mapping[str, Backend] = {}
+        self.error: BaseException | None = None
