@@ -205,7 +205,6 @@ class Dispatcher:
         for step in steps:
             if step.plan.first is not None:
                 step.late = True
-                step.late = True
                 step.receipt = Receipt(sent=Sent.FAILED, task_id="", error="half of the claim time had passed")
                 self._hand.unsettled.append(step)
 
