@@ -17,7 +17,6 @@ from celery_pyncette.core.schedules import Schedule
 from celery_pyncette.core.taking import DueTimes
 from celery_pyncette.engine.definitions import Meaning
 
-
 DEFAULT = Rules()
 
 
