@@ -116,14 +116,24 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         self._ticking = True
         try:
             wait = self._conductor.tick()
-            if self._hearsay is None and self._conductor.meta is not None:
-                self._hearsay = self._listen(self._conductor.meta.store_id)
+            self._compare_stores(self._conductor)
             return float(min(wait, self.max_interval))
         except (SystemExit, KeyboardInterrupt):
             self._farewell()
             raise
         finally:
             self._ticking = False
+
+    def _compare_stores(self, conductor: Conductor) -> None:
+        """Tell the other beats which store this one has, and listen to them."""
+        if conductor.meta is None:
+            return
+        if self._hearsay is None:
+            self._hearsay = self._listen(conductor.meta.store_id)
+        self._hearsay.now_in(conductor.meta.store_id)
+        if self._hearsay.doubts:
+            self._hearsay.doubts = False
+            conductor.look_again()
 
     def _listen(self, store_id: str) -> Hearsay:
         runtime = self.runtime

@@ -191,6 +191,10 @@ class Conductor:
         if self._keepings % _SWEEP_EVERY == 0:
             self._stale.sweep()
 
+    def look_again(self) -> None:
+        """At the next tick, see whether the store is still the one that was founded."""
+        self._keep_at = 0.0
+
     @property
     def owes(self) -> bool:
         """Whether the store should be told something before this process ends."""
