@@ -11,9 +11,7 @@ STORES = ("sqlite", "postgresql", "mariadb", "redis")
 BROKERS = ("redis", "rabbitmq")
 
 
-def crossed(
-    stores: Sequence[str] = STORES, *, diagonal: Sequence[tuple[str, str]], own: bool = False
-) -> list[Any]:
+def crossed(stores: Sequence[str] = STORES, *, diagonal: Sequence[tuple[str, str]], own: bool = False) -> list[Any]:
     """Parameters (store, broker); those off the diagonal carry the mark `full_matrix`.
 
     ``own``: the test starts the store's server itself.

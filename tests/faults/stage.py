@@ -28,7 +28,7 @@ CHUNK = 50
 BATCH = 100
 PATIENCE = 30.0
 
-PROJECT = '''\
+PROJECT = """\
 import json
 import time
 from pathlib import Path
@@ -45,7 +45,7 @@ app.conf.update(json.loads((HERE / "conf.json").read_text()))
 def slow(**_):
     if (HERE / "slow").exists():
         time.sleep(0.008)
-'''
+"""
 
 
 class Stage:

@@ -36,9 +36,7 @@ def test_either_beat_is_killed_between_two_occurrences(stage: Stage):
     stage.account()
 
 
-@pytest.mark.parametrize(
-    ("store", "broker"), crossed(diagonal=[("postgresql", "rabbitmq"), ("redis", "redis")])
-)
+@pytest.mark.parametrize(("store", "broker"), crossed(diagonal=[("postgresql", "rabbitmq"), ("redis", "redis")]))
 def test_the_beat_that_sends_a_batch_is_killed_in_the_middle_of_it(stage: Stage):
     stage.write(batch=150)
     with stage.drain:
@@ -92,4 +90,3 @@ def _messages_after(stage: Stage, moment: float) -> int:
 
 def _let_it_send(stage: Stage, beat, count: int) -> None:
     wait_until(lambda: stage.sent_by(beat, r"\w+-10s-") >= count, PATIENCE, f"it has sent {count}", every=0.005)
-

@@ -57,6 +57,12 @@ class Project:
     def write(self, more: str = "", **conf: Any) -> Project:
         """Write the module and its configuration; a setting that is None is left out."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.write_conf(**conf)
+        (self.directory / "proj.py").write_text(HEAD + more)
+        return self
+
+    def write_conf(self, **conf: Any) -> None:
+        """Write the configuration alone."""
         settings = {
             **self.broker.settings,
             "result_expires": 0,
@@ -66,8 +72,6 @@ class Project:
         }
         settings = {name: value for name, value in settings.items() if value is not None}
         (self.directory / "conf.json").write_text(json.dumps(settings))
-        (self.directory / "proj.py").write_text(HEAD + more)
-        return self
 
     def beat(self, *args: str, **options: Any) -> Process:
         """Start a beat; does not wait."""

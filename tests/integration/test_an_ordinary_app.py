@@ -17,7 +17,7 @@ from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.broker("rabbitmq"), pytest.mark.store("postgresql"), pytest.mark.timeout(120)]
 
-MORE = '''
+MORE = """
 from celery.beat import BeatLazyFunc
 from celery.schedules import schedule
 
@@ -48,7 +48,7 @@ def first(sender, **_):
 @app.on_after_finalize.connect
 def second(sender, **_):
     sender.add_periodic_task(schedule(1.0), note.s("finalised"), name="on-finalise")
-'''
+"""
 NAMES = {"every-second", "lazy", "options", "unknown-task", "cannot-be-serialised", "on-configure", "on-finalise"}
 
 
@@ -75,7 +75,9 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facts]:
     found = Facts()
     with brokers.rabbitmq_broker(rabbitmq) as broker, databases.postgresql_database(postgresql) as store_url:
         project = Project(directory, processes, broker, store_url)
-        project.write(MORE, task_queue_max_priority=10, result_backend="db+sqlite:///results.sqlite3", result_expires=60)
+        project.write(
+            MORE, task_queue_max_priority=10, result_backend="db+sqlite:///results.sqlite3", result_expires=60
+        )
         try:
             project.worker()
             found.beats = [project.working_beat(), project.working_beat()]

@@ -14,7 +14,7 @@ from tests.support.wait import stays, wait_until
 
 pytestmark = [pytest.mark.store("sqlite"), pytest.mark.timeout(120)]
 
-SLOW = '''
+SLOW = """
 from celery.signals import before_task_publish
 
 
@@ -22,7 +22,7 @@ from celery.signals import before_task_publish
 def slow(**_):
     if (HERE / "slow").exists():
         time.sleep(0.02)
-'''
+"""
 
 
 def stopped_within(beat: Process, seconds: float) -> None:
@@ -49,7 +49,9 @@ def test_in_the_middle_of_a_batch_the_rest_is_given_back_and_sent_by_another_at_
     assert isinstance(broker, Broker)
     project.broker = broker
     entries = {f"entry-{number}": {"task": "elsewhere.note", "schedule": 5.0} for number in range(90)}
-    project.write(SLOW, beat_schedule=entries, pyncette_claim_time=55, pyncette_delivery=delivery, pyncette_catch_up="all")
+    project.write(
+        SLOW, beat_schedule=entries, pyncette_claim_time=55, pyncette_delivery=delivery, pyncette_catch_up="all"
+    )
     (project.directory / "slow").touch()
     first = project.working_beat()
     second = project.working_beat()
@@ -100,7 +102,7 @@ def _arrived(broker: Broker) -> set[str]:
 
 def test_a_beat_inside_a_worker_works_and_ends_with_it(project: Project):
     project.write()
-    worker = project.worker("-B", "-S", "celery_pyncette.Scheduler", "-s", "embedded-schedule")
+    worker = project.worker("-B", "--scheduler", "celery_pyncette.Scheduler", "-s", "embedded-schedule")
     wait_until(lambda: len(project.runs()) >= 2, PATIENCE, lambda: f"two runs\n{worker.tail()}", every=0.1)
     stopped_within(worker, 10.0)
     counters = project.records()["every-second"].counters
