@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.engine.conductor import Conductor, Post
 from celery_pyncette.engine.definitions import Definitions
 from celery_pyncette.engine.publisher import Publisher
+from celery_pyncette.engine.results import Bounded, Results
 from celery_pyncette.events import Observers
 from celery_pyncette.observe.logs import LogObserver
 from celery_pyncette.settings import Settings
@@ -25,6 +27,8 @@ from celery_pyncette.stores.protocol import Store
 
 #: A beat that is being stopped gives back what it holds within this; seconds.
 _FAREWELL = 2.0
+#: The part of the claim time that a beat waits for the result backend; after half of it nothing is sent any more.
+_HEARING = 0.3
 
 
 class Runtime:
@@ -47,14 +51,16 @@ class Runtime:
         """The store's URL without its secrets."""
         return mask(self._url())
 
-    def open_store(self, timeout: float | None = None) -> Store:
+    def open_store(self, timeout: float | None = None, *, attempts: int | None = None) -> Store:
         """The store, guarded: calls are bounded by ``timeout`` seconds (default: the clients' time-out).
 
+        :param attempts: how often one call is tried, however long that takes; else as often as the time allows.
         :raises StoreNotConfigured: without ``pyncette_store_url``.
         """
         seconds = self.settings.client_store_timeout / 1000 if timeout is None else timeout
         store = open_store(self._url(), self.settings.namespace, timeout=seconds)
-        return Guarded(store, self.observers, clock=self.clock, budget=seconds, name=self.store_name)
+        budget = seconds if attempts is None else math.inf
+        return Guarded(store, self.observers, clock=self.clock, budget=budget, attempts=attempts, name=self.store_name)
 
     def farewell_store(self) -> Store:
         """A fresh store for the last words of a beat, whose own connection may be in the middle of something."""
@@ -67,8 +73,12 @@ class Runtime:
         definitions: Definitions,
         publisher: Publisher,
         last_runs: Callable[[], Mapping[str, Instant]],
+        results: Results | None = None,
     ) -> Conductor:
-        """A beat's work, over a store of its own."""
+        """A beat's work, over a store of its own.
+
+        :param results: who knows what became of runs, where the workers have no gate to report it.
+        """
         settings = self.settings
         post = Post(
             namespace=settings.namespace,
@@ -86,7 +96,9 @@ class Runtime:
             create=settings.store_create,
         )
         store = self.open_store(settings.beat_store_timeout / 1000)
-        return Conductor(post, store, definitions, publisher, self.observers, self.clock)
+        if results is not None:
+            results = Bounded(results, settings.claim_time / 1000 * _HEARING)
+        return Conductor(post, store, definitions, publisher, self.observers, self.clock, results)
 
     def _url(self) -> str:
         if self.store_url is None:

@@ -59,6 +59,11 @@ def entry_of(
         "celery_beat_task": True,
     }
     options["task_id"] = ticket.task_id
+    if ticket.aware:
+        # The entry's own `expires` is the deadline of the occurrence, which beats and gates know from the record.
+        options["expires"] = None if message.expires_in is None else message.expires_in / 1000
+        if not rules.gated:
+            options["ignore_result"] = False
     if rules.at_most_once:
         # Celery repeats a publish whose answer was lost, and the first one may have arrived.
         options["retry"] = False

@@ -9,6 +9,8 @@ from typing import Any
 from celery import Celery
 from celery.beat import Scheduler as CeleryScheduler
 
+from celery_pyncette.beat.aware import check_ordinary_workers, gate_assumed
+from celery_pyncette.beat.backend import BackendResults
 from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.celery_publisher import CeleryPublisher
 from celery_pyncette.beat.default_store import default_store_url, warning
@@ -37,6 +39,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
     _publisher: CeleryPublisher | None = None
     _hearsay: Hearsay | None = None
     _ticking = False
+    _gated = True
 
     def __init__(
         self,
@@ -64,7 +67,10 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
             logger.warning(warning(runtime.store_name))
         self._broker = Broker(self.app, self.Producer, runtime.clock)
         self._publisher = CeleryPublisher(self, self._broker, runtime.clock, runtime.owner, self._entry_of)
-        self._conductor = runtime.conductor(definitions, self._publisher, self._last_runs)
+        results = None
+        if not self._gated and check_ordinary_workers(self.app, runtime.settings, definitions):
+            results = BackendResults(self.app)
+        self._conductor = runtime.conductor(definitions, self._publisher, self._last_runs, results)
 
     def _read_schedule(self) -> StaticDefinitions:
         """Entries of the configuration, those that Celery adds by default included; a bad one costs only itself."""
@@ -72,7 +78,8 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         for name, error in rejected.items():
             logger.error("entry_rejected: %r: %s; the other entries run", name, error, extra={"entry": name})
         self.schedule = {name: self._shown(entry) for name, entry in entries.items()}
-        return StaticDefinitions(self.app, self.runtime.settings, entries)
+        self._gated = gate_assumed(self.app)
+        return StaticDefinitions(self.app, self.runtime.settings, entries, gated=self._gated)
 
     def _shown(self, entry: StaticEntry) -> Any:
         """An entry as Celery's own code and its users' read it from ``scheduler.schedule``."""

@@ -16,6 +16,7 @@ from celery_pyncette.engine.dispatcher import Dispatcher, Station
 from celery_pyncette.engine.keeping import KEEP_EVERY, Neighbours
 from celery_pyncette.engine.publisher import Publisher
 from celery_pyncette.engine.reconcile import Reconciler
+from celery_pyncette.engine.results import Results
 from celery_pyncette.engine.stale import StaleEntries
 from celery_pyncette.events import BeatStarted, BrokerBack, BrokerLost, Observers, StoreEmptied, Ticked
 from celery_pyncette.stores.protocol import Founding, Meta, Store
@@ -60,13 +61,16 @@ class Conductor:
         publisher: Publisher,
         observers: Observers,
         clock: Clock,
+        results: Results | None = None,
     ) -> None:
+        """:param results: as ``Dispatcher`` takes them."""
         self._post = post
         self._store = store
         self._definitions = definitions
         self._publisher = publisher
         self._observers = observers
         self._clock = clock
+        self._results = results
         self._dispatcher: Dispatcher | None = None
         self._keep_at = 0.0
         self._look_at = {Lane.ENTRIES: 0.0, Lane.DELAYED: 0.0}
@@ -131,6 +135,7 @@ class Conductor:
             self._neighbours,
             self._observers,
             self._clock,
+            self._results,
         )
         self._keep_at = self._clock.monotonic() + KEEP_EVERY / 1000
         self._observers.see(
