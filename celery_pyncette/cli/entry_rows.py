@@ -11,6 +11,7 @@ from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.records import Counters, Origin, Pause, Recent, Record, Run
 from celery_pyncette.display import describe
 from celery_pyncette.entries import StaticDefinitions
+from celery_pyncette.task_state import state_of
 
 #: What :attr:`EntryRow.here` may say of a static entry: how this app's configuration stands to the record.
 SAME, OTHER, ABSENT = "same", "other schedule", "not defined"
@@ -79,30 +80,6 @@ def defined_row(name: str, definitions: StaticDefinitions, now: Instant, state: 
         due_at=due_at,
         in_store=False,
     )
-
-
-def state_of(record: Record, now: Instant) -> str:
-    """In a word or two, what an entry is doing; the first that fits."""
-    run, lease = record.run, record.lease
-    if run is not None and run.is_running:
-        return "running"
-    if record.dead is not None:
-        return "dead letter"
-    if record.paused is not None and record.paused.until > now:
-        return "paused"
-    if lease is not None and lease.until > now:
-        return "claimed" if lease.owner else "held back"
-    if run is not None:
-        return "reported" if run.outcome is not None else "to send" if run.dispatched_at is None else "sent"
-    return _at_rest(record, now)
-
-
-def _at_rest(record: Record, now: Instant) -> str:
-    if not record.spec.enabled:
-        return "disabled"
-    if record.due_at >= NEVER:
-        return "exhausted"
-    return "due" if record.due_at <= now else "waiting"
 
 
 def _due_since(record: Record) -> Instant:

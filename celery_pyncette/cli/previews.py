@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
-from celery_pyncette.cli.clock_changes import warnings as clock_warnings
 from celery_pyncette.cli.words import brief, distance, moment, times
 from celery_pyncette.core.due_times import EntryTimes
 from celery_pyncette.core.instants import NEVER, Instant, datetime_of
 from celery_pyncette.core.records import EntrySpec, Record
 from celery_pyncette.display import describe
+from celery_pyncette.previews import dues_from, oddities
 
 COLUMNS = ("#", "DUE", "IN", "LOCAL", "ZONE")
 FROM_STORE, FROM_CONFIGURATION = "store", "configuration"
@@ -37,7 +37,10 @@ def of_record(record: Record, times: EntryTimes, now: Instant, count: int, *, di
     :param times: as this process understands the schedule; ``differs``: the record has another one than that.
     :param usual: milliseconds by which an entry may be late without a word.
     """
-    dues = list(_dues(record.due_at, times, now, count, change_at=now if differs else None))
+    first = record.due_at
+    if differs and first > now:
+        first = times.next_after(now)  # that is what the beat with the new schedule makes of it
+    dues = list(dues_from(first, times, now, count))
     warnings = list(_standing(record, now, differs, usual))
     return _preview(record.spec, times, FROM_STORE, now, dues, warnings)
 
@@ -45,20 +48,7 @@ def of_record(record: Record, times: EntryTimes, now: Instant, count: int, *, di
 def of_definition(spec: EntrySpec, times: EntryTimes, now: Instant, count: int) -> Preview:
     """Of an entry as the configuration has it, as if a beat saw it first now."""
     first = times.next_after(now) if spec.enabled else NEVER
-    return _preview(spec, times, FROM_CONFIGURATION, now, list(_dues(first, times, now, count)), [])
-
-
-def _dues(
-    first: Instant, times: EntryTimes, now: Instant, count: int, change_at: Instant | None = None
-) -> Iterator[Instant]:
-    due = first
-    if change_at is not None and due > now:
-        due = times.next_after(change_at)  # that is what the beat with the new schedule makes of it
-    for _ in range(count):
-        if due >= NEVER:
-            return
-        yield due
-        due = times.next_after(max(due, now))
+    return _preview(spec, times, FROM_CONFIGURATION, now, list(dues_from(first, times, now, count)), [])
 
 
 def _standing(record: Record, now: Instant, differs: bool, usual: int) -> Iterator[str]:
@@ -80,10 +70,8 @@ def _preview(
 ) -> Preview:
     if not spec.enabled:
         warnings.append("it is disabled: it never fires")
-    elif not dues:
-        warnings.append("it never fires: its schedule has no time to come")
     else:
-        warnings += clock_warnings(times.schedule, times.frame, min(now, dues[0]), dues[-1])
+        warnings += oddities(times, now, dues)
     return Preview(
         spec=spec,
         schedule=spec.description or describe(times.schedule),

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from celery_pyncette.cli.clock_changes import changes, warnings
+from celery_pyncette.clock_changes import changes, warnings
 from celery_pyncette.core.frame import Frame
 from celery_pyncette.core.instants import Instant, instant_of
 from celery_pyncette.core.schedules import Cron, CronFields, Every, Jitter, Jittered, Once
