@@ -27,14 +27,23 @@ if TYPE_CHECKING:
     from celery_pyncette.core.schedules import Cron as Cron
     from celery_pyncette.core.schedules import Every as Every
     from celery_pyncette.core.schedules import Once as Once
+    from celery_pyncette.extension import Pyncette as Pyncette
+    from celery_pyncette.worker.occurrence import current_occurrence as current_occurrence
+    from celery_pyncette.worker.occurrence import heartbeat as heartbeat
+    from celery_pyncette.worker.occurrence import lease_lost as lease_lost
 
 __version__ = "0.1.0.dev0"
 
 _ERRORS = "celery_pyncette.core.errors"
 _POLICIES = "celery_pyncette.core.policies"
 _SCHEDULES = "celery_pyncette.core.schedules"
+_OCCURRENCE = "celery_pyncette.worker.occurrence"
 _HOMES = {
     "Scheduler": "celery_pyncette.beat.scheduler",
+    "Pyncette": "celery_pyncette.extension",
+    "heartbeat": _OCCURRENCE,
+    "lease_lost": _OCCURRENCE,
+    "current_occurrence": _OCCURRENCE,
     "EntrySpec": "celery_pyncette.core.records",
     "Policy": _POLICIES,
     "Delivery": _POLICIES,

@@ -1,0 +1,81 @@
+"""All of Celery that is private, or true only by how it is written today; each with its reason, each pinned by a test
+(``tests/worker/test_celery_internals.py``) that fails when Celery changes it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from celery import Task as BaseTask
+from celery.exceptions import Ignore
+
+#: What ``Task.Request`` is unless somebody sets another one; written as a string so that nothing but a worker loads it.
+STOCK_REQUEST = "celery.worker.request:Request"
+
+#: Methods that ``celery.worker.request.create_request_cls`` defines anew in the class that a worker uses, without
+#: calling ``super()``: an override in ``Task.Request`` is never called, it must wrap those of the subclass.
+REDEFINED = ("execute_using_pool", "on_success")
+
+
+def when_an_app_is_finalized(callback: Callable[[Celery], object]) -> None:
+    """Have every app of this process given to ``callback``, also the one that a spawned child unpickles.
+
+    ``connect_on_app_finalize`` is private; the public signals belong to one app, or come only after the
+    tracers of a child have been built.
+    """
+    from celery._state import connect_on_app_finalize
+
+    connect_on_app_finalize(callback)
+
+
+def rebuild_tracer(app: Celery, task: Any) -> None:
+    """Let a task whose class was changed be looked at again; ``__trace__`` was built from what it had before."""
+    if task.__trace__ is not None:
+        from celery.app.trace import build_tracer
+
+        hostname = getattr(task.request, "hostname", None)
+        task.__trace__ = build_tracer(task.name, task, app.loader, hostname, app=app)
+
+
+def is_stock(cls: type) -> bool:
+    """Whether a class is Celery's own task class, whose ``__call__`` the tracer leaves out."""
+    return cls is BaseTask or cls is object
+
+
+def was_replaced(error: BaseException) -> bool:
+    """Whether this Ignore is how ``Task.replace`` ends a task; nothing but its message tells."""
+    return type(error) is Ignore and error.args == ("Replaced by new task",)
+
+
+def cause(exc_info: Any) -> BaseException:
+    """The exception of an ``ExceptionInfo``; billiard wraps it to carry a traceback between processes."""
+    from billiard.einfo import ExceptionWithTraceback
+
+    error: BaseException = exc_info.exception
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
+
+
+def stop_child(pool: Any, pid: int | None) -> bool:
+    """Stop the job that a pool runs under ``pid``; whether the pool can.
+
+    ``terminate_job`` may be called from any thread, ``Request.terminate`` may not: it acknowledges.
+    """
+    terminate = getattr(pool, "terminate_job", None)
+    if terminate is None or pid is None:
+        return False
+    with contextlib.suppress(NotImplementedError):  # threads, solo
+        terminate(pid, None)
+        return True
+    return False
+
+
+def was_cancelled(request: Any) -> bool:
+    """Whether the worker itself gave a request up: it lost the broker, or is being shut down."""
+    return bool(getattr(request, "_already_cancelled", False))
+
+
+def was_announced_revoked(request: Any) -> bool:
+    """Whether ``_announce_revoked`` has been called."""
+    return bool(getattr(request, "_already_revoked", False))

@@ -1,0 +1,64 @@
+"""The gate put before a task: around ``__call__`` of its class, and before its ``before_start`` if it has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery_pyncette.worker.celery_internals import is_stock
+from celery_pyncette.worker.gate import pass_gate
+
+#: Set on the functions that are put in place: whether there is a ``__call__`` of the user's behind it.
+_CUSTOM = "pyncette_custom"
+_DONE = "pyncette_gated"
+
+
+def put_gate(cls: type) -> bool:
+    """Change a task class, once; whether it was changed now."""
+    if is_stock(cls) or _DONE in cls.__dict__:
+        return False
+    custom_call = _has_custom(cls, "__call__")
+    custom_start = _has_custom(cls, "before_start")
+    setattr(cls, "__call__", _call(cls, custom_call))  # noqa: B010 - mypy allows no assignment to a method
+    if custom_start:
+        setattr(cls, "before_start", _before_start(cls))  # noqa: B010
+    setattr(cls, _DONE, True)
+    return True
+
+
+def _has_custom(cls: type, name: str) -> bool:
+    """Whether a class other than Celery's own defines it, and not only we."""
+    found = (parent.__dict__.get(name) for parent in cls.__mro__ if not is_stock(parent))
+    return any(function is not None and getattr(function, _CUSTOM, True) for function in found)
+
+
+def _call(cls: Any, custom: bool) -> Any:
+    own = cls.__dict__.get("__call__")
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        request = self.request_stack.top
+        if request is not None and not request.called_directly:
+            passed = pass_gate(self, request)
+            first, passed.called = not passed.called, True
+            if first and not custom:
+                return self.run(*args, **kwargs)  # as the tracer does by itself
+        if own is not None:
+            return own(self, *args, **kwargs)
+        return super(cls, self).__call__(*args, **kwargs)
+
+    setattr(call, _CUSTOM, custom)
+    return call
+
+
+def _before_start(cls: Any) -> Any:
+    own = cls.__dict__.get("before_start")
+
+    def before_start(self: Any, task_id: str, args: Any, kwargs: Any) -> Any:
+        request = self.request_stack.top
+        if request is not None and not request.called_directly:
+            pass_gate(self, request)
+        if own is not None:
+            return own(self, task_id, args, kwargs)
+        return super(cls, self).before_start(task_id, args, kwargs)
+
+    setattr(before_start, _CUSTOM, True)
+    return before_start
