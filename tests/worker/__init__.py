@@ -1,0 +1,1 @@
+"""The worker's side, alone and in real workers."""
