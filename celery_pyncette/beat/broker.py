@@ -12,8 +12,8 @@ from celery_pyncette.clock import Clock
 
 logger = logging.getLogger(__name__)
 
-#: A connection that worked this recently is taken to work; seconds.
-_PROVED_FOR = 1.0
+#: A connection that worked this recently is taken to work; seconds. At most once loses what it sends over a dead one.
+_PROVED_FOR = 0.1
 _ATTEMPT_EVERY = 1.0
 #: Without these a broker that stops answering would hold the beat for ever. The application's own values win.
 _OPTIONS: dict[str, dict[str, Any]] = {
