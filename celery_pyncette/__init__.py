@@ -10,6 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from celery_pyncette.beat.scheduler import Scheduler as Scheduler
+    from celery_pyncette.client import Preview as Preview
+    from celery_pyncette.client import TaskPage as TaskPage
+    from celery_pyncette.client import TaskState as TaskState
+    from celery_pyncette.client import get_task as get_task
+    from celery_pyncette.client import list_tasks as list_tasks
+    from celery_pyncette.client import pause_task as pause_task
+    from celery_pyncette.client import preview_schedule as preview_schedule
+    from celery_pyncette.client import resume_task as resume_task
+    from celery_pyncette.client import run_task_now as run_task_now
+    from celery_pyncette.client import schedule_task as schedule_task
+    from celery_pyncette.client import schedule_tasks as schedule_tasks
+    from celery_pyncette.client import unschedule_task as unschedule_task
     from celery_pyncette.core.errors import AppNotChosen as AppNotChosen
     from celery_pyncette.core.errors import ConfigurationError as ConfigurationError
     from celery_pyncette.core.errors import InvalidEntry as InvalidEntry
@@ -38,6 +50,7 @@ _ERRORS = "celery_pyncette.core.errors"
 _POLICIES = "celery_pyncette.core.policies"
 _SCHEDULES = "celery_pyncette.core.schedules"
 _OCCURRENCE = "celery_pyncette.worker.occurrence"
+_CLIENT = "celery_pyncette.client"
 _HOMES = {
     "Scheduler": "celery_pyncette.beat.scheduler",
     "Pyncette": "celery_pyncette.extension",
@@ -53,6 +66,18 @@ _HOMES = {
     "Cron": _SCHEDULES,
     "Every": _SCHEDULES,
     "Once": _SCHEDULES,
+    "Preview": _CLIENT,
+    "TaskPage": _CLIENT,
+    "TaskState": _CLIENT,
+    "get_task": _CLIENT,
+    "list_tasks": _CLIENT,
+    "pause_task": _CLIENT,
+    "preview_schedule": _CLIENT,
+    "resume_task": _CLIENT,
+    "run_task_now": _CLIENT,
+    "schedule_task": _CLIENT,
+    "schedule_tasks": _CLIENT,
+    "unschedule_task": _CLIENT,
     "AppNotChosen": _ERRORS,
     "ConfigurationError": _ERRORS,
     "InvalidEntry": _ERRORS,

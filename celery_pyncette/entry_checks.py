@@ -1,4 +1,4 @@
-"""What callers may put into a dynamic entry: names, JSON, sizes. Each refusal names the field, the value and the rule."""
+"""What callers may put into a dynamic entry: names, JSON, sizes. A refusal names the field, the value and the rule."""
 
 from __future__ import annotations
 

@@ -20,9 +20,11 @@ from celery_pyncette.rules import expiry
 _TOO_SOON = "no occurrence could run: it must be above zero"
 #: What Celery's protocol, and this package, say in headers; a header of the caller must not say otherwise.
 PROTOCOL_HEADERS = frozenset(
-    "lang task id shadow eta expires group group_index retries timelimit root_id parent_id argsrepr kwargsrepr origin "
-    "ignore_result replaced_task_nesting stamped_headers stamps method pyncette periodic_task_name "
-    "celery_beat_task".split()
+    (
+        *("lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit", "root_id"),
+        *("parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting", "stamped_headers"),
+        *("stamps", "method", "pyncette", "periodic_task_name", "celery_beat_task"),
+    )
 )
 #: Why some options are not accepted.
 _REFUSED = {

@@ -1,0 +1,35 @@
+"""Entries at run time: scheduled, steered and looked at from any process; see ``calls.py``."""
+
+from celery_pyncette.client.calls import (
+    BulkError,
+    BulkResult,
+    Preview,
+    TaskPage,
+    TaskState,
+    get_task,
+    list_tasks,
+    pause_task,
+    preview_schedule,
+    resume_task,
+    run_task_now,
+    schedule_task,
+    schedule_tasks,
+    unschedule_task,
+)
+
+__all__ = [
+    "BulkError",
+    "BulkResult",
+    "Preview",
+    "TaskPage",
+    "TaskState",
+    "get_task",
+    "list_tasks",
+    "pause_task",
+    "preview_schedule",
+    "resume_task",
+    "run_task_now",
+    "schedule_task",
+    "schedule_tasks",
+    "unschedule_task",
+]

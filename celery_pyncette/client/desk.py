@@ -1,0 +1,95 @@
+"""Where the client calls of one app work: its settings, its rules, its store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from celery_pyncette.core.errors import SchemaMismatch
+from celery_pyncette.core.frame import Schedule
+from celery_pyncette.core.policies import Rules
+from celery_pyncette.core.records import EntrySpec
+from celery_pyncette.core.schedules import Cron, CronFields
+from celery_pyncette.reading import zone_of
+from celery_pyncette.rulebook import Rulebook
+from celery_pyncette.runtime import Runtime
+from celery_pyncette.stores.protocol import Meta, Store
+
+_ATTRIBUTE = "_pyncette_desk"
+
+
+class Desk:
+    """One app's; usable from any thread, and after a fork: stores never share a connection with a parent process.
+
+    There is no lock: two threads that come first may both verify the store.
+
+    :raises ConfigurationError: for a wrong setting.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+        self.runtime = Runtime(app)
+        settings = self.runtime.settings
+        self.settings = settings
+        self.zone = zone_of(app)
+        self.max_payload = settings.max_payload
+        self.allowed_tasks = settings.allowed_tasks
+        self._rulebook = Rulebook(app, settings, self.zone)
+        self._store: Store | None = None
+        self._meta: Meta | None = None
+
+    @property
+    def store(self) -> Store:
+        """The store, verified once; each call of it is bounded by the clients' time-out.
+
+        :raises StoreNotConfigured: without ``pyncette_store_url``. :raises SchemaMismatch: before the first beat.
+        """
+        store = self._store
+        if store is None:
+            store = self._store = self.runtime.open_store()
+        if self._meta is None:
+            path = sqlite_path(self.runtime.store_url or "")
+            if path is not None and not path.exists():
+                raise SchemaMismatch(f"{self.runtime.store_name}: there is no such file; the first beat makes it")
+            self._meta = store.prepare(None)
+        return store
+
+    @property
+    def epoch(self) -> int:
+        """The store's epoch, as it was when this process first looked."""
+        return 0 if self._meta is None else self._meta.epoch
+
+    def rules(self, spec: EntrySpec, schedule: Schedule | None, *, strict: bool = False) -> Rules:
+        """The rules of an entry; ``strict`` as in ``Facts``. :raises InvalidEntry: if they contradict each other."""
+        cron = isinstance(schedule, (Cron, CronFields))
+        rules = self._rulebook.rules(spec, cron=cron)
+        if strict and rules.aware and rules.expires is not None:
+            return self._rulebook.resolved(spec, cron=cron, strict=True)
+        return rules
+
+    def is_static(self, name: str) -> bool:
+        """Whether this process's configuration defines a static entry of the name."""
+        return name in (self.app.conf.beat_schedule or {})
+
+    def close(self) -> None:
+        """Release the connections; the next call opens new ones."""
+        store, self._store, self._meta = self._store, None, None
+        if store is not None:
+            store.close()
+
+
+def desk_of(app: Celery) -> Desk:
+    """The desk of an app. Its settings are read at the first call."""
+    held: dict[str, Any] = vars(app)
+    desk: Desk | None = held.get(_ATTRIBUTE)
+    return held.setdefault(_ATTRIBUTE, Desk(app)) if desk is None else desk
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite URL; None for every other."""
+    scheme, separator, rest = url.partition(":///")
+    if not separator or scheme.partition("+")[0].lower() != "sqlite":
+        return None
+    return Path(rest.partition("?")[0])

@@ -1,0 +1,118 @@
+"""Find entries by name, and list them page by page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from celery_pyncette.core.errors import InvalidEntry
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.records import Origin, Record
+from celery_pyncette.entry_forms import dynamic_key
+from celery_pyncette.stores.protocol import Query, Store
+from celery_pyncette.task_state import TaskState, state_of_record
+from celery_pyncette.translate import static_key
+
+#: A page of a listing looks at no more pages of the store than this, however few of them match.
+_LOOKS = 20
+_ENTRIES = (Origin.STATIC, Origin.DYNAMIC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPage:
+    """Some entries, dynamic ones first, and where to go on: ``cursor`` is None once there are no more.
+
+    A page may be short, even empty, and yet have a cursor. ``unreadable``: keys of records that cannot be read.
+    """
+
+    tasks: tuple[TaskState, ...]
+    cursor: str | None = None
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a listing is about; see ``list_tasks``."""
+
+    prefix: str = ""
+    origin: Origin | None = None
+    task: str | None = None
+    paused: bool | None = None
+    running: bool | None = None
+    dead: bool | None = None
+
+    def kinds(self) -> tuple[str, ...]:
+        """The prefixes of keys, in order. Dead letters include single occurrences that were given up."""
+        entries = tuple(f"{origin.value[0]}:" for origin in (Origin.DYNAMIC, Origin.STATIC) if self._of(origin))
+        return tuple(sorted((*entries, "o:"))) if self.dead else entries
+
+    def _of(self, origin: Origin) -> bool:
+        return self.origin is None or self.origin is origin
+
+    def fits(self, record: Record, now: Instant) -> bool:
+        """What a store cannot tell: a pause may be over."""
+        resting = record.paused is not None and record.paused.until > now
+        origin = self.origin is None or record.spec.origin is self.origin
+        return not record.removed and origin and (self.paused is None or self.paused is resting)
+
+
+def origin_of(origin: object) -> Origin | None:
+    """``static``, ``dynamic`` or None. :raises InvalidEntry: for anything else."""
+    if origin is None:
+        return None
+    if origin in ("static", "dynamic"):
+        return Origin(origin)
+    raise InvalidEntry("origin", origin, "must be 'static' or 'dynamic'")
+
+
+def located(store: Store, name: str, origin: Origin | None) -> tuple[Record | None, Instant]:
+    """The entry of a name, and the store's now; None if there is none.
+
+    :raises InvalidEntry: for field ``origin`` if there are two, and it is not said which is meant.
+    """
+    keys = {Origin.STATIC: static_key(name), Origin.DYNAMIC: dynamic_key(name)}
+    fetched = store.fetch([keys[each] for each in _ENTRIES if origin is None or origin is each])
+    found = [record for record in fetched.records if record is not None and not record.removed]
+    if len(found) > 1:
+        raise InvalidEntry("origin", None, "a static and a dynamic entry have this name: say which one is meant", name)
+    return (found[0] if found else None), fetched.now
+
+
+def page_of(store: Store, wish: Wish, limit: int, cursor: str | None) -> TaskPage:
+    """The next entries. :raises InvalidEntry: for a cursor that is none."""
+    kinds = list(wish.kinds())
+    kind, at = _read(cursor, kinds)
+    kinds = kinds[kinds.index(kind) :] if kind else kinds
+    tasks: list[TaskState] = []
+    unreadable: list[str] = []
+    for _ in range(_LOOKS):
+        if not kinds or len(tasks) >= limit:
+            break
+        page = store.scan(_query(wish, kinds[0], limit - len(tasks)), at)
+        tasks += [state_of_record(record, page.now) for record in page.records if wish.fits(record, page.now)]
+        unreadable += [corrupt.key for corrupt in page.corrupt]
+        at = page.cursor
+        if at is None:
+            kinds.pop(0)
+    more = f"{kinds[0]}{at or ''}" if kinds else None
+    return TaskPage(tasks=tuple(tasks), cursor=more, unreadable=tuple(unreadable))
+
+
+def _query(wish: Wish, kind: str, limit: int) -> Query:
+    return Query(
+        prefix=kind,
+        name_prefix=wish.prefix or None,
+        task=wish.task,
+        paused=True if wish.paused else None,
+        running=wish.running,
+        dead=wish.dead,
+        limit=limit,
+    )
+
+
+def _read(cursor: str | None, kinds: list[str]) -> tuple[str, str | None]:
+    if cursor is None:
+        return "", None
+    kind, at = cursor[:2], cursor[2:]
+    if kind not in kinds:
+        raise InvalidEntry("cursor", cursor, "must be the cursor of a page with the same filters")
+    return kind, at or None

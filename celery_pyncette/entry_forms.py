@@ -1,0 +1,306 @@
+"""What callers of ``schedule_task`` give -> an entry that can be stored, or ``InvalidEntry``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta, timezone, tzinfo
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+from celery import Task
+
+from celery_pyncette.core.errors import InvalidEntry
+from celery_pyncette.core.frame import Schedule
+from celery_pyncette.core.instants import Instant, datetime_of, instant_of, show
+from celery_pyncette.core.policies import Policy
+from celery_pyncette.core.records import EntrySpec, Key, Origin
+from celery_pyncette.core.schedules import Cron, CronFields, Every, Jitter, Jittered, Once, Solar
+from celery_pyncette.core.timeline import place, zone_named
+from celery_pyncette.entry_checks import check_name, check_size, plain
+from celery_pyncette.fingerprints import zone_key
+from celery_pyncette.reading import schedule_of
+from celery_pyncette.rules import expiry
+from celery_pyncette.send_options import options_of
+
+#: The keywords of ``schedule_task`` that say what the entry is.
+WORDS = (
+    *("task", "name", "schedule", "interval", "execute_at", "args", "kwargs", "options", "timezone", "start", "end"),
+    *("max_runs", "jitter", "policy", "tenant"),
+)
+_WALL = datetime(1970, 1, 1)  # noqa: DTZ001 - a reading of a wall clock
+_MILLISECOND = timedelta(milliseconds=1)
+_STORED = (Cron, CronFields, Every, Once, Solar)
+
+
+class House(Protocol):
+    """What bears on every entry of an app."""
+
+    app: Any
+    zone: tzinfo
+    max_payload: int
+    allowed_tasks: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """One entry as a caller gives it; see ``schedule_task`` for the fields."""
+
+    task: object
+    name: object
+    schedule: object = None
+    interval: object = None
+    execute_at: object = None
+    args: object = ()
+    kwargs: object = None
+    options: object = None
+    timezone: object = None
+    start: object = None
+    end: object = None
+    max_runs: object = None
+    jitter: object = None
+    policy: object = None
+    tenant: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """An entry that can be stored, with the schedule and the zone that decide when it is due."""
+
+    spec: EntrySpec
+    schedule: Schedule
+    zone: tzinfo
+
+
+def dynamic_key(name: str) -> Key:
+    """The key of a dynamic entry's record."""
+    return Key(f"d:{name}")
+
+
+def form_of(given: object) -> Form:
+    """A form from a dict with the keywords of ``schedule_task``, or from an ``EntrySpec``.
+
+    :raises InvalidEntry: for an unknown key, or something else.
+    """
+    if isinstance(given, EntrySpec):
+        return _form_of_spec(given)
+    if not isinstance(given, Mapping):
+        raise InvalidEntry("entry", given, "must be a dict with the keywords of schedule_task, or an EntrySpec")
+    for key in given:
+        if key not in WORDS:
+            close = difflib.get_close_matches(str(key), WORDS, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise InvalidEntry(str(key), given[key], f"is no keyword of schedule_task{hint}", _named(given))
+    for key in ("task", "name"):
+        if key not in given:
+            raise InvalidEntry(key, None, "is missing", _named(given))
+    return Form(**given)
+
+
+def _form_of_spec(spec: EntrySpec) -> Form:
+    if not spec.enabled:
+        raise InvalidEntry("enabled", False, "a dynamic entry is paused, not disabled; see pause_task", spec.name)
+    said = {word: getattr(spec, word) for word in WORDS if word not in ("interval", "execute_at", "start", "end")}
+    start, end = (None if at is None else datetime_of(at) for at in (spec.start, spec.end))
+    return Form(**said, start=start, end=end)
+
+
+def _named(given: Mapping[Any, Any]) -> str | None:
+    name = given.get("name")
+    return name if isinstance(name, str) else None
+
+
+def understood(form: Form, house: House) -> Understood:
+    """The entry that a form means; everything is checked that can be without the store.
+
+    :raises InvalidEntry: naming the field, the value and the rule, and the entry where it has a name.
+    """
+    name = check_name("name", form.name)
+    try:
+        return _understood(form, name, house)
+    except InvalidEntry as error:
+        if error.entry is None:
+            raise InvalidEntry(error.field, error.value, error.rule, name) from error.__cause__
+        raise
+
+
+def _understood(form: Form, name: str, house: House) -> Understood:
+    task = task_name(form.task, house.allowed_tasks)
+    schedule, zone, zone_name = when(form, house)
+    given_zone = None if form.timezone is None else zone
+    start, end = moment("start", form.start, given_zone), moment("end", form.end, given_zone)
+    if start is not None and end is not None and end < start:
+        raise InvalidEntry("end", form.end, "must not be before start")
+    once = isinstance(schedule, Once)
+    if once and (start is not None or end is not None):
+        raise InvalidEntry("start" if end is None else "end", form.start or form.end, "execute_at stands alone")
+    args, kwargs = _args(form.args), _kwargs(form.kwargs)
+    options = options_of(form.options, house.zone)
+    _check_expires(options, schedule.at if isinstance(schedule, Once) else start, house)
+    if args or kwargs or options:
+        check_size({"args": args, "kwargs": kwargs, "options": options}, house.max_payload)
+    spec = EntrySpec(
+        name=name,
+        task=task,
+        origin=Origin.DYNAMIC,
+        schedule=schedule,
+        args=tuple(args),
+        kwargs=kwargs,
+        options=options,
+        timezone=zone_name,
+        start=start,
+        end=end,
+        max_runs=_max_runs(form.max_runs, once),
+        jitter=_jitter(form.jitter),
+        policy=_policy(form.policy),
+        tenant=None if form.tenant is None else check_name("tenant", form.tenant),
+    )
+    return Understood(spec, schedule, zone)
+
+
+def _check_expires(options: Mapping[str, Any], first: Instant | None, house: House) -> None:
+    """Refuse a deadline before the first due time that there can be."""
+    if first is None or "expires" not in options:
+        return
+    _, expires_at = expiry(options["expires"], house.zone)
+    if expires_at is not None and expires_at < first:
+        raise InvalidEntry("options.expires", options["expires"], f"is before the first due time ({show(first)})")
+
+
+def task_name(task: object, allowed: tuple[str, ...] | None) -> str:
+    """The name of a task, or of a task object, if it is allowed. :raises InvalidEntry: for field ``task``."""
+    name = check_name("task", task.name if isinstance(task, Task) else task)
+    if allowed is not None and not any(fnmatchcase(name, pattern) for pattern in allowed):
+        raise InvalidEntry("task", name, "pyncette_allowed_tasks does not name it")
+    return name
+
+
+def when(form: Form, house: House) -> tuple[Schedule, tzinfo, str | None]:
+    """The schedule of a form, the zone that its clock is read in, and that zone's name if it has one."""
+    said = [word for word in ("schedule", "interval", "execute_at") if getattr(form, word) is not None]
+    if len(said) != 1:
+        rule = "give exactly one of schedule, interval and execute_at"
+        raise InvalidEntry(said[1] if said else "schedule", getattr(form, said[1]) if said else None, rule)
+    given_zone = None if form.timezone is None else _zone(form.timezone)
+    own_zone: tzinfo | None = None
+    schedule: Schedule
+    if form.interval is not None:
+        schedule = _interval(form.interval)
+    elif form.execute_at is not None:
+        at = moment("execute_at", form.execute_at, given_zone)
+        assert at is not None
+        schedule = Once(at)
+    else:
+        schedule, own_zone = _schedule(form.schedule, house)
+    if own_zone is not None and given_zone is not None and own_zone != given_zone:
+        raise InvalidEntry("timezone", form.timezone, f"the schedule itself says {zone_key(own_zone)}")
+    zone = given_zone or own_zone or house.zone
+    name = "UTC" if zone is timezone.utc else getattr(zone, "key", None)
+    return schedule, zone, name if isinstance(name, str) else None
+
+
+def _schedule(given: object, house: House) -> tuple[Schedule, tzinfo | None]:
+    if isinstance(given, (int, float, timedelta)):
+        raise InvalidEntry("schedule", given, "must be a cron string or a schedule; pass seconds as interval=")
+    if isinstance(given, datetime):
+        raise InvalidEntry("schedule", given, "must be a cron string or a schedule; pass a time as execute_at=")
+    schedule, zone = schedule_of(given, house.app)
+    if isinstance(schedule, Jittered):
+        raise InvalidEntry("schedule", given, "pass the jitter as jitter=")
+    if not isinstance(schedule, _STORED):
+        rule = "a schedule of this class cannot be stored: use Cron, or Celery's crontab, schedule or solar"
+        raise InvalidEntry("schedule", given, rule)
+    if isinstance(schedule, Once):
+        _check_range("schedule", schedule.at)
+    return schedule, zone
+
+
+def _interval(given: Any) -> Every:
+    if isinstance(given, Every):
+        return given
+    try:
+        return Every(given)
+    except InvalidEntry as error:
+        raise InvalidEntry("interval", given, error.rule) from None
+
+
+def moment(field: str, value: object, zone: tzinfo | None) -> Instant | None:
+    """The instant of a ``datetime``; a naive one is read in ``zone``, which the caller must have named.
+
+    :raises InvalidEntry: for anything else, and before 1970.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise InvalidEntry(field, value, "must be a datetime with a time zone")
+    if value.utcoffset() is not None:
+        return _check_range(field, instant_of(value))
+    if zone is None:
+        raise InvalidEntry(field, value.isoformat(), "has no time zone: give it one, or say timezone=")
+    return _check_range(field, place(zone, (value.replace(tzinfo=None) - _WALL) // _MILLISECOND))
+
+
+def _check_range(field: str, at: Instant) -> Instant:
+    if at < 0:
+        raise InvalidEntry(field, at, "must not be before 1970")
+    return at
+
+
+def _zone(given: object) -> tzinfo:
+    if isinstance(given, str):
+        return zone_named(given)
+    key = getattr(given, "key", None) or getattr(given, "zone", None)
+    if isinstance(given, tzinfo) and isinstance(key, str):
+        return zone_named(key)
+    if given is timezone.utc:
+        return zone_named("UTC")
+    raise InvalidEntry("timezone", given, "must be the name of a time zone, as in Europe/Berlin, or a ZoneInfo")
+
+
+def _args(given: object) -> list[Any]:
+    if given is None or given == ():
+        return []
+    if not isinstance(given, (list, tuple)):
+        raise InvalidEntry("args", given, "must be a list or tuple")
+    args: list[Any] = plain("args", given)
+    return args
+
+
+def _kwargs(given: object) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InvalidEntry("kwargs", given, "must be a dict")
+    kwargs: dict[str, Any] = plain("kwargs", given)
+    return kwargs
+
+
+def _max_runs(given: object, once: bool) -> int | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 < given < 2**53:
+        raise InvalidEntry("max_runs", given, "must be a whole number of at least 1")
+    if once and given != 1:
+        raise InvalidEntry("max_runs", given, "execute_at is one run")
+    return None if once else given
+
+
+def _jitter(given: Any) -> Jitter | None:
+    return given if given is None or isinstance(given, Jitter) else Jitter(given)
+
+
+def _policy(given: Any) -> Policy | None:
+    if isinstance(given, Mapping):
+        known = [field.name for field in fields(Policy)]
+        for name, value in given.items():
+            if name not in known:
+                close = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+                raise InvalidEntry(f"policy.{name}", value, f"is no field of a policy{hint}")
+        given = Policy(**given)
+    if given is not None and not isinstance(given, Policy):
+        raise InvalidEntry("policy", given, "must be a Policy or a dict of its fields")
+    if given is not None and given.ping is not None:
+        raise InvalidEntry("policy.ping", given.ping, "is accepted in pyncette_policies only: beats call these URLs")
+    return given if given is not None and given.given() else None
