@@ -9,7 +9,7 @@ from celery_pyncette.worker.gate import pass_gate
 
 #: Set on the functions that are put in place: whether there is a ``__call__`` of the user's behind it.
 _CUSTOM = "pyncette_custom"
-_DONE = "pyncette_gated"
+_DONE = "_pyncette_gated"
 
 
 def put_gate(cls: type) -> bool:
