@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 #: A connection that worked this recently is taken to work; seconds. At most once loses what it sends over a dead one.
 _PROVED_FOR = 0.1
 _ATTEMPT_EVERY = 1.0
+_ROUTING = ("queue", "exchange", "routing_key", "exchange_type")
 #: Without these a broker that stops answering would hold the beat for ever. The application's own values win.
 _OPTIONS: dict[str, dict[str, Any]] = {
     # Unconfirmed, a burst to a quorum queue may be dropped without a word.
@@ -74,8 +75,10 @@ class Broker:
     def sent(self, task: str, options: Mapping[str, Any]) -> None:
         """Note that the broker has taken a message."""
         self.used()
+        if "declare" in options:
+            return
         address = _address(task, options)
-        if address is not None and address not in self._declared and not self._routes_freely():
+        if address is not None and not self._routes_freely():
             self._declared.add(address)
 
     def _routes_freely(self) -> bool:
@@ -128,7 +131,9 @@ class Broker:
 
 def _address(task: str, options: Mapping[str, Any]) -> tuple[str | None, ...] | None:
     """What a route is made of; None where it holds more than names."""
-    address = (task, *(options.get(name) for name in ("queue", "exchange", "routing_key", "exchange_type")))
+    if options.keys().isdisjoint(_ROUTING):
+        return (task,)
+    address = (task, *(options.get(name) for name in _ROUTING))
     return address if all(isinstance(part, (str, type(None))) for part in address) else None
 
 
