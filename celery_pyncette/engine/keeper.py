@@ -80,6 +80,7 @@ class Keeper:
     def owe_report(self, report: Report) -> None:
         """Write this report as soon as the store lets us, until its lease has ended long ago."""
         lease = report.delivery.ticket.lease_ms / 1000
+        report.known = None  # with what is fetched comes the store's time
         report.give_up_at = self._clock.monotonic() + max(_AT_LEAST, _LEASES * lease)
         self._owed[report.delivery.nonce] = report
         self._owed_at = 0.0
@@ -158,6 +159,7 @@ class Keeper:
             one.next_at = now + min(_ASK_AGAIN, one.period / 4)
         self._owed_at = now + _ASK_AGAIN if owed else self._owed_at
         for report in owed:
+            report.known = None
             if now >= report.give_up_at:
                 report.dropped("the store could not be reached")
                 self._owed.pop(report.delivery.nonce, None)
