@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -11,15 +13,16 @@ from typing import Any, Protocol
 
 from celery import Task
 
+from celery_pyncette.core.codec import policy_to_data
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.frame import Schedule
 from celery_pyncette.core.instants import Instant, datetime_of, instant_of, show
 from celery_pyncette.core.policies import Policy
 from celery_pyncette.core.records import EntrySpec, Key, Origin
-from celery_pyncette.core.schedules import Cron, CronFields, Every, Jitter, Jittered, Once, Solar
+from celery_pyncette.core.schedules import Cron, CronFields, Every, Jitter, Jittered, Once, Solar, jitter_to_data, to_data
 from celery_pyncette.core.timeline import place, zone_named
 from celery_pyncette.entry_checks import check_name, check_size, plain
-from celery_pyncette.fingerprints import zone_key
+from celery_pyncette.fingerprints import is_local, zone_key
 from celery_pyncette.reading import schedule_of
 from celery_pyncette.rules import expiry
 from celery_pyncette.send_options import options_of
@@ -66,11 +69,35 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """An entry that can be stored, with the schedule and the zone that decide when it is due."""
+    """An entry that can be stored, with the schedule and the zone that decide when it is due.
+
+    ``timing`` and ``payload`` are fingerprints, as those of ``fingerprints.py``; but what is JSON already needs no
+    long search for its canonical form.
+    """
 
     spec: EntrySpec
     schedule: Schedule
     zone: tzinfo
+
+    @property
+    def timing(self) -> str:
+        spec, schedule = self.spec, self.schedule
+        zone = zone_key(self.zone) if is_local(schedule) else None
+        jitter = None if spec.jitter is None else jitter_to_data(spec.jitter)
+        return _print([to_data(schedule), zone, spec.start, spec.end, jitter])
+
+    @property
+    def payload(self) -> str:
+        spec = self.spec
+        policy = None if spec.policy is None else policy_to_data(spec.policy)
+        return _print([spec.task, spec.args, spec.kwargs, spec.options, spec.max_runs, policy, spec.tenant])
+
+
+_canonical = json.JSONEncoder(separators=(",", ":"), sort_keys=True, check_circular=False).encode
+
+
+def _print(value: object) -> str:
+    return hashlib.blake2b(_canonical(value).encode(), digest_size=8).hexdigest()
 
 
 def dynamic_key(name: str) -> Key:

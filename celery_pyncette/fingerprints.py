@@ -47,7 +47,7 @@ def timing_of(spec: EntrySpec, schedule: Schedule, zone: dt.tzinfo) -> str:
     return digest(
         {
             "schedule": _schedule(schedule),
-            "zone": zone_key(zone) if _is_local(schedule) else None,
+            "zone": zone_key(zone) if is_local(schedule) else None,
             "start": spec.start,
             "end": spec.end,
             "jitter": None if spec.jitter is None else jitter_to_data(spec.jitter),
@@ -163,10 +163,11 @@ def _schedule(schedule: Schedule) -> Any:
     return own() if callable(own) else to_data(schedule)
 
 
-def _is_local(schedule: Schedule) -> bool:
+def is_local(schedule: Schedule) -> bool:
+    """Whether the entry's zone has a say in when it is due."""
     match schedule:
         case Jittered(inner, _):
-            return _is_local(inner)
+            return is_local(inner)
         case Every():
             return schedule.relative
         case Once() | Solar():

@@ -45,7 +45,7 @@ class Bulk:
     """One call of ``schedule_tasks``; holds one batch at a time."""
 
     def __init__(self, desk: Desk, batch: int, force: bool, on_error: Callable[[BulkError], object] | None) -> None:
-        self._desk, self._store = desk, desk.store
+        self._desk, self._store, self._static = desk, desk.store, desk.static
         self._size, self._force, self._on_error = batch, force, on_error
         self._batch: dict[Key, tuple[int, Wanted]] = {}
         self.result = BulkResult()
@@ -54,7 +54,7 @@ class Bulk:
         """Write all of them, in order: of two with the same name the later one stays."""
         for number, one in enumerate(given):
             try:
-                wanted = Wanted(self._desk, form_of(one), force=self._force)
+                wanted = Wanted(self._desk, form_of(one), self._static, force=self._force)
             except InvalidEntry as error:
                 self._failed(number, error.entry, error)
                 continue

@@ -98,7 +98,7 @@ def schedule_task(
 
 
 def _defined(desk: Desk, form: Form, force: bool) -> TaskState:
-    wanted = Wanted(desk, form, force=force)
+    wanted = Wanted(desk, form, desk.static, force=force)
     (edit,) = define(desk, desk.store, [wanted])
     if edit.error is not None:
         raise edit.error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from celery_pyncette.client.children import cascade
@@ -18,7 +18,6 @@ from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Counters, Record, Write
 from celery_pyncette.core.schedules import Once, check
 from celery_pyncette.entry_forms import Form, Understood, dynamic_key, understood
-from celery_pyncette.fingerprints import payload_of, timing_of
 from celery_pyncette.stores.protocol import Store
 from celery_pyncette.translate import static_key
 
@@ -27,20 +26,22 @@ class Wanted:
     """One entry as it shall be; :meth:`decide` makes it so.
 
     Its generation is drawn once: a record that has it already is this very write, whose answer was lost.
+
+    :param static: the names of static entries, which are not scheduled.
     """
 
-    def __init__(self, desk: Desk, form: Form, *, force: bool = False) -> None:
+    def __init__(self, desk: Desk, form: Form, static: Container[str], *, force: bool = False) -> None:
         self.entry: Understood = understood(form, desk)
         spec = self.entry.spec
-        if desk.is_static(spec.name):
+        if spec.name in static:
             rule = "is a static entry, which beat_schedule defines; choose another name, or take it out there"
             raise InvalidEntry("name", spec.name, rule, spec.name)
         self.rules: Rules = desk.rules(spec, self.entry.schedule, strict=True)
         self.definition = Definition(
             key=dynamic_key(spec.name),
             spec=spec,
-            timing=timing_of(spec, self.entry.schedule, self.entry.zone),
-            payload=payload_of(spec),
+            timing=self.entry.timing,
+            payload=self.entry.payload,
             generation=new_id(),
         )
         self.force, self._desk = force, desk
@@ -130,6 +131,6 @@ def remove(desk: Desk, store: Store, name: str, generation: str | None) -> bool:
         return True
     if not was_there:
         static = store.fetch([static_key(name)]).records[0]
-        if desk.is_static(name) or (static is not None and not static.removed):
+        if name in desk.static or (static is not None and not static.removed):
             raise InvalidEntry("name", name, "is a static entry; take it out of beat_schedule, or pause it", name)
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ class Desk:
 
     There is no lock: two threads that come first may both verify the store.
 
+    :param store: instead of the one that the settings name.
     :raises ConfigurationError: for a wrong setting.
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, store: Store | None = None) -> None:
         self.app = app
         self.runtime = Runtime(app)
         settings = self.runtime.settings
@@ -37,7 +39,7 @@ class Desk:
         self.max_payload = settings.max_payload
         self.allowed_tasks = settings.allowed_tasks
         self._rulebook = Rulebook(app, settings, self.zone)
-        self._store: Store | None = None
+        self._store = store
         self._meta: Meta | None = None
 
     @property
@@ -69,9 +71,11 @@ class Desk:
             return self._rulebook.resolved(spec, cron=cron, strict=True)
         return rules
 
-    def is_static(self, name: str) -> bool:
-        """Whether this process's configuration defines a static entry of the name."""
-        return name in (self.app.conf.beat_schedule or {})
+    @property
+    def static(self) -> Container[str]:
+        """The names that this process's configuration has as static entries."""
+        names: Container[str] = self.app.conf.beat_schedule or ()
+        return names
 
     def close(self) -> None:
         """Release the connections; the next call opens new ones."""
@@ -85,6 +89,11 @@ def desk_of(app: Celery) -> Desk:
     held: dict[str, Any] = vars(app)
     desk: Desk | None = held.get(_ATTRIBUTE)
     return held.setdefault(_ATTRIBUTE, Desk(app)) if desk is None else desk
+
+
+def seat(desk: Desk) -> None:
+    """From now on the calls for its app go through ``desk``; for tests."""
+    vars(desk.app)[_ATTRIBUTE] = desk
 
 
 def sqlite_path(url: str) -> Path | None:
