@@ -16,11 +16,12 @@ from celery_pyncette.events import Event, Observers
 from celery_pyncette.stores.memory import MemoryStore, Space
 from celery_pyncette.stores.protocol import Applied, Change, Founding, Query, Verdict
 from celery_pyncette.stores.writes import change_of
-from celery_pyncette.testing.clock import FakeClock
+from celery_pyncette.testing.clock import START, FakeClock
 from celery_pyncette.testing.publisher import RecordingPublisher
 from tests.simulation.book import Book, Entry
 
 MINUTE = 60_000
+PLAIN = Rules()
 
 
 class WatchedStore(MemoryStore):
@@ -56,10 +57,17 @@ class Events:
 class Desk:
     """One beat; :meth:`beside` gives another one over the same store."""
 
-    def __init__(self, book: Book | None = None, other: Desk | None = None, owner: str = "beat-1") -> None:
-        self.clock = FakeClock() if other is None else other.clock
+    def __init__(
+        self,
+        book: Book | None = None,
+        other: Desk | None = None,
+        owner: str = "beat-1",
+        start: Instant = START,
+        store_type: type[WatchedStore] | None = None,
+    ) -> None:
+        self.clock = FakeClock(start) if other is None else other.clock
         self.space = Space() if other is None else other.space
-        self.store = WatchedStore(self.clock, self.space)
+        self.store = (store_type or WatchedStore)(self.clock, self.space)
         self.rules: dict[str, Rules] = {} if other is None else other.rules
         self.book = Book((), self.rules) if book is None else book
         self.publisher = RecordingPublisher(self.clock, owner)
@@ -124,9 +132,9 @@ class Desk:
         return [message.spec.name for message in self.publisher.arrived]
 
 
-def dynamic(name: str, rules: Rules = Rules(), every: int = 60) -> Entry:
+def dynamic(name: str, rules: Rules = PLAIN, every: int = 60) -> Entry:
     return Entry(name, Every(every), rules)
 
 
-def static(name: str, rules: Rules = Rules(), every: int = 60, payload: str = "p") -> Entry:
+def static(name: str, rules: Rules = PLAIN, every: int = 60, payload: str = "p") -> Entry:
     return Entry(name, Every(every), rules, Origin.STATIC, payload)

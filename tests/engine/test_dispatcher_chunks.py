@@ -13,12 +13,13 @@ from celery_pyncette.core.records import Counters
 from celery_pyncette.engine.dispatcher import CHUNK
 from celery_pyncette.events import Overtime, Quarantined
 from celery_pyncette.stores.protocol import Change
-from tests.engine.desk import MINUTE, Desk, dynamic
+from tests.engine.desk import MINUTE, PLAIN, Desk, dynamic
+from tests.simulation.book import Entry
 
 AT_MOST = Rules(delivery=Delivery.AT_MOST_ONCE)
 
 
-def names(count: int, rules: Rules = Rules()) -> list[object]:
+def names(count: int, rules: Rules = PLAIN) -> list[Entry]:
     return [dynamic(f"e{n:03}", rules) for n in range(count)]
 
 
@@ -30,7 +31,7 @@ def counters(desk: Desk) -> dict[Counters, int]:
 
 
 def test_a_batch_goes_through_in_chunks(desk: Desk) -> None:
-    desk.schedule(*names(120))  # type: ignore[arg-type]
+    desk.schedule(*names(120))
     first = desk.cycle()
     assert (first.claimed, first.sent, first.wait_ms) == (100, 100, 0)
     assert desk.cycle().claimed == 20
@@ -39,7 +40,7 @@ def test_a_batch_goes_through_in_chunks(desk: Desk) -> None:
 
 
 def test_once_half_of_the_claim_time_has_passed_the_rest_is_left_to_its_lease(desk: Desk) -> None:
-    desk.schedule(*names(100))  # type: ignore[arg-type]
+    desk.schedule(*names(100))
     desk.publisher.before_each(lambda number, message: desk.clock.advance(0.125))
     done = desk.cycle()
     assert (done.sent, len(desk.sent())) == (CHUNK, CHUNK)
@@ -54,7 +55,7 @@ def test_once_half_of_the_claim_time_has_passed_the_rest_is_left_to_its_lease(de
 
 @pytest.mark.parametrize("rules", [AT_MOST, Rules()], ids=["at most once", "at least once"])
 def test_what_was_written_before_time_ran_out_is_put_back(desk: Desk, rules: Rules) -> None:
-    desk.schedule(*names(3, rules), dynamic("slow", AT_MOST))  # type: ignore[arg-type]
+    desk.schedule(*names(3, rules), dynamic("slow", AT_MOST))
     desk.store.after_apply = lambda changes: desk.clock.advance(6)
     desk.cycle()
     assert desk.sent() == []
@@ -116,7 +117,7 @@ def _with_timing(record: object) -> object:
 
 @pytest.mark.parametrize("rules", [AT_MOST, Rules()], ids=["at most once", "at least once"])
 def test_a_beat_that_is_stopped_gives_back_what_it_had_not_begun(desk: Desk, rules: Rules) -> None:
-    desk.schedule(*names(8, rules))  # type: ignore[arg-type]
+    desk.schedule(*names(8, rules))
 
     def stop(number: int, message: object) -> None:
         if number == 3:
@@ -137,7 +138,7 @@ def test_a_beat_that_is_stopped_gives_back_what_it_had_not_begun(desk: Desk, rul
 
 
 def test_a_beat_that_is_stopped_between_chunks_releases_what_it_had_claimed(desk: Desk) -> None:
-    desk.schedule(*names(100))  # type: ignore[arg-type]
+    desk.schedule(*names(100))
     calls = []
 
     def stop(changes: Sequence[Change]) -> None:

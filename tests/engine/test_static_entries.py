@@ -1,4 +1,4 @@
-"""Static entries among beats with the same, other, or no definition of them: reconcile, manifests, step aside, removal."""
+"""Static entries among beats with the same, another, or no definition of them."""
 
 from __future__ import annotations
 
