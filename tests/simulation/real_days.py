@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+from celery_pyncette.core.due_times import times_of
 from celery_pyncette.core.instants import Instant, instant_of
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Lane, Origin
 from celery_pyncette.core.schedules import Every
-from celery_pyncette.translate import StaticEntry, translate_all
+from celery_pyncette.translate import Opaque, StaticEntry, translate_all
 from celery_pyncette.engine.reconcile import Reconciler
 from celery_pyncette.events import Observers
 from celery_pyncette.stores.memory import Space
@@ -46,10 +47,14 @@ def distinct(entries: Mapping[str, StaticEntry]) -> dict[str, StaticEntry]:
 
 
 def seldom(entries: Mapping[str, StaticEntry], at_least: int) -> dict[str, StaticEntry]:
-    """Without the intervals that are shorter than so many milliseconds: they know nothing of local time."""
+    """Without what comes more often than each so many milliseconds by elapsed time: it knows nothing of local time."""
 
     def is_often(entry: StaticEntry) -> bool:
-        return isinstance(entry.schedule, Every) and entry.schedule.interval_ms < at_least
+        if not isinstance(entry.schedule, Every | Opaque):
+            return False
+        times = times_of(entry.spec, entry.schedule, entry.zone, Instant(0))
+        first = times.next_after(Instant(0))
+        return times.next_after(first) - first < at_least
 
     return {name: entry for name, entry in entries.items() if not is_often(entry)}
 
