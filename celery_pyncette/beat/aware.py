@@ -32,7 +32,8 @@ def check_ordinary_workers(app: Celery, settings: Settings, definitions: StaticD
 
     :raises ConfigurationError: naming who is result-aware and the settings that are missing.
     """
-    entries = [name for name in sorted(definitions.static()) if definitions.rules(name).aware]
+    entries = [name for name in definitions.static() if definitions.rules(name).aware]
+    entries.sort(key=lambda name: (name.startswith("celery."), name))
     who = _who(app, settings, entries)
     if who is None:
         return False

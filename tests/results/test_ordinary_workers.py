@@ -188,7 +188,8 @@ def test_a_run_whose_worker_died_is_sent_again_after_max_run(project: Ordinary, 
 def test_a_backend_that_is_away_makes_no_copies(
     tmp_path: Path, processes: Processes, redis_broker: brokers.Broker, own_persistent_redis: Any
 ) -> None:
-    project = Ordinary(tmp_path, processes, redis_broker, f"sqlite:///{tmp_path}/store.sqlite3", own_persistent_redis.url)
+    store_url = f"sqlite:///{tmp_path}/store.sqlite3"
+    project = Ordinary(tmp_path, processes, redis_broker, store_url, own_persistent_redis.url)
     retries = {"max_retries": 60, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
     project.write({"long": entry("work", 2.0, LONG)}, result_backend_transport_options={"retry_policy": retries})
     beat, worker = project.beat(), project.worker()
