@@ -120,8 +120,9 @@ class Broker:
             self._connection = connection.ensure_connection(max_retries=1, interval_start=0)
             self._producer = self._producer_class(self._connection, auto_declare=False)
         except Exception as error:  # noqa: BLE001 - transports raise what they like
+            level = logging.WARNING if self._failed_at is None else logging.DEBUG
             self._failed_at = self._clock.monotonic()
-            logger.warning("broker_unreachable: %s", error, extra={"error": str(error)})
+            logger.log(level, "broker_unreachable: %s", error, extra={"error": str(error)})
             self.drop()
             return False
         self._failed_at = None

@@ -151,3 +151,15 @@ def test_a_connection_that_is_dropped_is_closed():
     broker.drop()
     assert not connection.connected
     assert broker.producer is None
+
+
+def test_a_broker_that_stays_away_is_warned_of_once(caplog: pytest.LogCaptureFixture):
+    clock = FakeClock()
+    app = Celery("app", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    broker = Broker(app, app.amqp.Producer, clock)  # type: ignore[arg-type]
+    with caplog.at_level("DEBUG", "celery_pyncette.beat.broker"):
+        for _ in range(3):
+            assert not broker.ready()
+            clock.advance(1.1)
+    said = [record.levelname for record in caplog.records if "broker_unreachable" in record.message]
+    assert said == ["WARNING", "DEBUG", "DEBUG"]
