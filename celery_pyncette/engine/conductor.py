@@ -18,7 +18,16 @@ from celery_pyncette.engine.publisher import Publisher
 from celery_pyncette.engine.reconcile import Reconciler
 from celery_pyncette.engine.results import Results
 from celery_pyncette.engine.stale import StaleEntries
-from celery_pyncette.events import BeatStarted, BrokerBack, BrokerLost, Observers, StoreEmptied, Ticked
+from celery_pyncette.events import (
+    BeatStarted,
+    BrokerBack,
+    BrokerLost,
+    NeighboursSeen,
+    Observers,
+    StoreEmptied,
+    TickBegan,
+    Ticked,
+)
 from celery_pyncette.stores.protocol import Founding, Meta, Store
 
 #: A tick ends after this, so that a beat in a long burst still answers a ping; seconds.
@@ -89,28 +98,30 @@ class Conductor:
         started_at = self._clock.monotonic()
         claimed = sent = 0
         wait = self._post.poll_interval
-        error: str | None = None
+        error: StoreError | None = None
+        self._observers.see(TickBegan())
         try:
             dispatcher = self._dispatcher or self._start()
             if self._broker_answers():
                 claimed, sent, wait = self._work(dispatcher, started_at)
             self._keep()
         except StoreUnavailable as problem:
-            error = str(problem)
+            error = problem
         except SchemaMismatch as problem:
             self._dispatcher = None  # tables that were dropped are made again at the next tick
             error = self._or_raise(problem)
         except StoreError as problem:
             error = self._or_raise(problem)
         seconds = self._clock.monotonic() - started_at
-        self._observers.see(Ticked(seconds=seconds, claimed=claimed, sent=sent, error=error))
+        said = (None, None) if error is None else (str(error), type(error).__name__)
+        self._observers.see(Ticked(seconds=seconds, claimed=claimed, sent=sent, error=said[0], kind=said[1]))
         return wait / 1000
 
-    def _or_raise(self, problem: StoreError) -> str:
+    def _or_raise(self, problem: StoreError) -> StoreError:
         """A person must act: at the start the process ends with the error, later it goes on trying."""
         if self.meta is None:
             raise problem
-        return str(problem)
+        return problem
 
     def _start(self) -> Dispatcher:
         post = self._post
@@ -122,8 +133,9 @@ class Conductor:
                 f"{post.fingerprint!r}: set another pyncette_namespace, or remove the old one"
             )
         founded = meta.store_id == post.store_id
+        # First the manifest: a beat of another version must not take what is written next for nobody's.
+        self._meet_neighbours()
         Reconciler(self._store, self._definitions, self._observers).run(post.last_runs() if founded else {})
-        self._neighbours.keep()
         self.meta = meta
         station = Station(post.namespace, meta.store_id, post.owner, post.claim_time, post.batch_size)
         self._look_at = dict.fromkeys(self._look_at, 0.0)
@@ -191,10 +203,15 @@ class Conductor:
         meta = self._store.prepare(None)
         if self.meta is not None and meta.store_id != self.meta.store_id:
             self._start()  # it came back empty, and another beat was faster to found it again
-        self._neighbours.keep()
+        self._meet_neighbours()
         self._keepings += 1
         if self._keepings % _SWEEP_EVERY == 0:
             self._stale.sweep()
+
+    def _meet_neighbours(self) -> None:
+        self._neighbours.keep()
+        kinds = [(record.data or {}).get("kind") for record in self._neighbours.present]
+        self._observers.see(NeighboursSeen(beats=kinds.count("beat"), workers=kinds.count("worker")))
 
     def look_again(self) -> None:
         """At the next tick, see whether the store is still the one that was founded."""

@@ -18,13 +18,13 @@ from celery_pyncette.core.instants import Instant, instant_of
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Lane, Origin
 from celery_pyncette.core.schedules import Every
-from celery_pyncette.translate import Opaque, StaticEntry, translate_all
 from celery_pyncette.engine.reconcile import Reconciler
 from celery_pyncette.events import Observers
 from celery_pyncette.stores.memory import Space
 from celery_pyncette.stores.protocol import ClaimRequest
 from celery_pyncette.stores.rows import Entry as StoredEntry
 from celery_pyncette.testing.clock import FakeClock
+from celery_pyncette.translate import Opaque, StaticEntry, translate_all
 from tests.engine.desk import Desk, WatchedStore
 from tests.simulation.book import Book, Entry
 from tests.translate.real import real_app
@@ -64,7 +64,9 @@ def changes(zone: str, year: int) -> list[Instant]:
     tz, start = ZoneInfo(zone), datetime(year, 1, 1, tzinfo=timezone.utc)
     moments = [start + timedelta(minutes=30 * n) for n in range(366 * 48)]
     offsets = [moment.astimezone(tz).utcoffset() for moment in moments]
-    return [instant_of(m) for m, before, after in zip(moments[1:], offsets, offsets[1:], strict=False) if before != after]
+    return [
+        instant_of(m) for m, before, after in zip(moments[1:], offsets, offsets[1:], strict=False) if before != after
+    ]
 
 
 class IndexedRows(dict[str, StoredEntry]):
