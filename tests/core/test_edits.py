@@ -153,7 +153,7 @@ def test_create_on_a_tombstone_ends_the_old_open_run_for_good() -> None:
 
 
 def test_a_tombstones_wait_is_not_its_successors() -> None:
-    """A one-off that is done is kept for a minute under a lease of nobody; one of the same name must not wait for it."""
+    """A one-off that is done is kept for a minute under a lease of nobody; one of its name must not wait for it."""
     soon = definition(Once(Instant(NOW + 2_000)))
     of = replace(record(of=soon), due_at=NEVER, removed=True, lease=Lease(owner=NOBODY, until=Instant(NOW + MINUTE)))
     after = edit(of, soon)
