@@ -23,12 +23,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked(Event):
-    """One cycle of the dispatcher ended; ``error`` names what stopped it, if anything."""
+    """One cycle of the dispatcher ended; ``error`` names what stopped it, if anything, and ``kind`` its class."""
 
     seconds: float
     claimed: int
     sent: int
     error: str | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,6 +340,139 @@ class ReportDropped(Event):
     task_id: str
     outcome: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickBegan(Event):
+    """A cycle of the beat begins; ``Ticked`` ends it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreAsked(Event):
+    """A call of the store begins; ``StoreCalled`` ends it."""
+
+    operation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed(Event):
+    """A claim was answered: a successful poll.
+
+    ``oldest`` is since when the oldest claimed occurrence is due, ``next_ready_at`` the earliest that is left in
+    the lane; both and ``now`` are times of the store.
+    """
+
+    lane: int
+    count: int
+    now: Instant
+    oldest: Instant | None
+    next_ready_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleEnded(Event):
+    """What was claimed is seen through; ``in_hand`` records are still to be settled."""
+
+    lane: int
+    in_hand: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishBegan(Event):
+    """Messages of these tasks are handed to the broker; ``PublishEnded`` ends it."""
+
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishEnded(Event):
+    """The broker has, or may have, ``sent`` of these messages; the others have failed."""
+
+    tasks: tuple[str, ...]
+    seconds: float
+    sent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighboursSeen(Event):
+    """How many beats, this one included, and gated workers live."""
+
+    beats: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buried(Event):
+    """A one-off was given up, and is kept as a dead letter."""
+
+    key: str
+    entry: str
+    task: str
+    due_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed(Event):
+    """``count`` occurrences have not run and will not, though nobody asked for that."""
+
+    key: str
+    entry: str
+    task: str
+    due_at: Instant
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late(Event):
+    """An occurrence was sent ``lag`` seconds after it was due: longer than the death of a beat explains."""
+
+    key: str
+    entry: str
+    task: str
+    due_at: Instant
+    lag: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck(Event):
+    """The loop of this beat has shown no sign of life for ``seconds``; ``where`` it is, as file:line function."""
+
+    seconds: float
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unstuck(Event):
+    """The loop of this beat goes on after ``seconds``."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinged(Event):
+    """A URL was called for an entry; ``result`` is sent, failed or dropped. The URL is a secret: ``host`` is not."""
+
+    entry: str
+    occasion: str
+    host: str
+    result: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpUp(Event):
+    """The beat answers HTTP at this address."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpDown(Event):
+    """The beat cannot answer HTTP; it works all the same, and tries again."""
+
+    address: str
+    error: str
 
 
 class Observer(Protocol):

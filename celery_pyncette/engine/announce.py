@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent, Settle
-from celery_pyncette.core.records import Outcome, Record, Skip
+from celery_pyncette.core.records import Lane, Outcome, Record, Skip
 from celery_pyncette.core.taking import Skips
 from celery_pyncette.events import (
+    Buried,
+    Claimed,
+    CycleEnded,
     Dispatched,
     Expected,
     NotStarted,
@@ -18,6 +21,7 @@ from celery_pyncette.events import (
     Superseded,
     UsedUp,
 )
+from celery_pyncette.stores.protocol import ClaimBatch
 
 
 class Announcer:
@@ -26,6 +30,23 @@ class Announcer:
     def __init__(self, observers: Observers, beat: str) -> None:
         self._see = observers.see
         self.beat = beat
+
+    def claimed(self, lane: Lane, batch: ClaimBatch) -> None:
+        """A claim was answered."""
+        waiting = [since for record in batch.records if (since := _waits_since(record)) is not None]
+        self._see(
+            Claimed(
+                lane=lane.value,
+                count=len(batch.records),
+                now=batch.now,
+                oldest=min(waiting, default=None),
+                next_ready_at=batch.next_ready_at,
+            )
+        )
+
+    def cycle_ended(self, lane: Lane, in_hand: int) -> None:
+        """What was claimed is seen through."""
+        self._see(CycleEnded(lane=lane.value, in_hand=in_hand))
 
     def decided(self, plan: Plan, now: Instant) -> None:
         """What a plan that was written has settled already."""
@@ -37,6 +58,10 @@ class Announcer:
             )
         if plan.skips is not None:
             self._skipped(record, plan.skips)
+        left = None if plan.first is None else plan.first.record
+        if record.dead is None and left is not None and left.dead is not None:
+            due_at = record.due_at if record.run is None else record.run.due_at
+            self._see(Buried(key=record.key, entry=record.spec.name, task=record.spec.task, due_at=due_at))
         ended = plan.ended
         if ended is not None and ended.outcome is not Outcome.SKIPPED:
             self._see(
@@ -138,3 +163,10 @@ class Announcer:
     def superseded(self, record: Record, doing: str) -> None:
         """A write was refused because somebody else had acted."""
         self._see(Superseded(key=record.key, entry=record.spec.name, doing=doing))
+
+
+def _waits_since(record: Record) -> Instant | None:
+    """Since when a claimed record's next occurrence is due, if it is that which made it ready."""
+    if record.run is not None or record.removed or record.dead is not None:
+        return None
+    return record.due_at if record.paused is None else max(record.due_at, record.paused.until)

@@ -27,7 +27,7 @@ from celery_pyncette.engine.publisher import Outgoing, Publisher
 from celery_pyncette.engine.reconcile import redefined
 from celery_pyncette.engine.results import Heard, Hearing, Results
 from celery_pyncette.engine.tickets import outgoing
-from celery_pyncette.events import Observers, Overtime, Quarantined
+from celery_pyncette.events import Observers, Overtime, PublishBegan, PublishEnded, Quarantined
 from celery_pyncette.stores.protocol import Change, ClaimRequest, Store, Verdict, Written
 from celery_pyncette.stores.writes import change_of, write_as_editor, write_as_holder
 
@@ -144,11 +144,13 @@ class Dispatcher:
         self._now = max(self._now, batch.now)
         self._next = batch.next_ready_at
         self._hand.claimed = {record.key: record for record in batch.records}
+        self._announce.claimed(lane, batch)
         for corrupt in batch.corrupt:
             self._quarantine(corrupt.key, corrupt.reason)
         self._heard = {} if self._hearing is None else self._hearing.hear(batch.records)
         sent = self._see_through(batch.records, claimed_at)
         self._hand.claimed.clear()
+        self._announce.cycle_ended(lane, len(self._hand.unsettled))
         elapsed = int((self._clock.monotonic() - claimed_at) * 1000)
         wait = max(0, self._next - batch.now - elapsed)
         return Cycled(len(batch.records), sent, wait, emptied=not batch.meta)
@@ -314,6 +316,8 @@ class Dispatcher:
             return 0
         messages = [self._outgoing(step) for step in steps]
         receipts: list[Receipt] = []
+        tasks = tuple([message.spec.task for message in messages])
+        self._observers.see(PublishBegan(tasks=tasks))
         for step in steps:
             self._hand.claimed.pop(step.stored.key, None)
         self._hand.unsent = []
@@ -330,7 +334,8 @@ class Dispatcher:
                 self._hand.unsettled.append(step)
                 if not (self._leaving and receipt.sent is Sent.FAILED):  # given back in a moment: no failure
                     self._announce.sent(step.plan, receipt, self._now, seconds)
-        return sum(receipt.sent in (Sent.SENT, Sent.UNSURE) for receipt in receipts)
+            self._observers.see(PublishEnded(tasks=tasks, seconds=seconds * len(steps), sent=_handed_over(receipts)))
+        return _handed_over(receipts)
 
     def _outgoing(self, step: Step) -> Outgoing:
         occurrence, record, meaning = step.plan.send, step.stored, step.meaning
@@ -427,6 +432,11 @@ class Dispatcher:
     def owes(self) -> bool:
         """Whether anything is in hand that the store should be told."""
         return bool(self._hand.claimed or self._hand.unsent or self._hand.unsettled)
+
+
+def _handed_over(receipts: Sequence[Receipt]) -> int:
+    """How many messages the broker has, or may have."""
+    return sum(receipt.sent in (Sent.SENT, Sent.UNSURE) for receipt in receipts)
 
 
 def _only(record: Record, write: Write) -> Step:

@@ -16,7 +16,7 @@ from celery_pyncette.clock import Clock, SystemClock
 from celery_pyncette.core.errors import StoreError, StoreUnavailable
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Key
-from celery_pyncette.events import Event, Observer, StoreBack, StoreCalled, StoreLost
+from celery_pyncette.events import Event, Observer, StoreAsked, StoreBack, StoreCalled, StoreLost
 from celery_pyncette.stores.protocol import (
     Applied,
     Change,
@@ -113,6 +113,7 @@ class Guarded:
 
     def _call(self, operation: str, ask: Callable[[], T]) -> T:
         started = self._clock.monotonic()
+        self._say(StoreAsked(operation=operation))
         try:
             answer = self._persist(started, ask)
         except Exception as error:

@@ -10,7 +10,7 @@ import pytest
 from celery_pyncette.core.errors import CorruptRecord, SchemaMismatch, StoreRefused, StoreUnavailable
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Key, Lane
-from celery_pyncette.events import Event, StoreBack, StoreCalled, StoreLost
+from celery_pyncette.events import Event, StoreAsked, StoreBack, StoreCalled, StoreLost
 from celery_pyncette.stores.guarded import Guarded
 from celery_pyncette.stores.memory import MemoryStore, Space
 from celery_pyncette.stores.protocol import (
@@ -179,7 +179,9 @@ def test_one_event_for_each_call_repeats_included(clock: FakeClock, listener: Li
     with pytest.raises(StoreRefused):
         guarded.claim(REQUEST)
     assert listener.events == [
+        StoreAsked(operation="now"),
         StoreCalled(operation="now", seconds=pytest.approx(0.55), error=None),
+        StoreAsked(operation="claim"),
         StoreCalled(operation="claim", seconds=pytest.approx(0.25), error="StoreRefused"),
     ]
 
