@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from celery_pyncette.core.instants import NEVER, Instant, datetime_of
@@ -80,7 +80,7 @@ class TaskState:
     recent: tuple[PastRun, ...]
     dead_until: datetime | None
     created_at: datetime
-    as_of: datetime
+    as_of: datetime = field(compare=False)
     spec: EntrySpec
     key: str
     generation: str

@@ -23,9 +23,10 @@ from celery_pyncette.core.records import EntrySpec, Origin
 from celery_pyncette.core.schedules import Jitter, Once, Schedule
 from celery_pyncette.display import describe
 from celery_pyncette.entry_checks import check_name
-from celery_pyncette.entry_forms import Form, understood
+from celery_pyncette.entry_forms import understood
 from celery_pyncette.fingerprints import zone_key
 from celery_pyncette.previews import Preview
+from celery_pyncette.schedule_forms import Form
 from celery_pyncette.task_state import TaskState, state_of_record
 
 #: A cron string or alias, ``Cron``, ``Every``, ``Once``, or Celery's ``crontab``, ``schedule``, ``solar``.

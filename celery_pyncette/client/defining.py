@@ -17,7 +17,8 @@ from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Counters, Record, Write
 from celery_pyncette.core.schedules import Once, check
-from celery_pyncette.entry_forms import Form, Understood, dynamic_key, understood
+from celery_pyncette.entry_forms import Understood, dynamic_key, understood
+from celery_pyncette.schedule_forms import Form
 from celery_pyncette.stores.protocol import Store
 from celery_pyncette.translate import static_key
 

@@ -39,7 +39,7 @@ class Desk:
         self.max_payload = settings.max_payload
         self.allowed_tasks = settings.allowed_tasks
         self._rulebook = Rulebook(app, settings, self.zone)
-        self._store = store
+        self._held: dict[str, Store] = {} if store is None else {"store": store}
         self._meta: Meta | None = None
 
     @property
@@ -48,9 +48,10 @@ class Desk:
 
         :raises StoreNotConfigured: without ``pyncette_store_url``. :raises SchemaMismatch: before the first beat.
         """
-        store = self._store
+        store = self._held.get("store")
         if store is None:
-            store = self._store = self.runtime.open_store()
+            # Of two threads the later one drops what it made; nothing was connected yet.
+            store = self._held.setdefault("store", self.runtime.open_store())
         if self._meta is None:
             path = sqlite_path(self.runtime.store_url or "")
             if path is not None and not path.exists():
@@ -79,7 +80,7 @@ class Desk:
 
     def close(self) -> None:
         """Release the connections; the next call opens new ones."""
-        store, self._store, self._meta = self._store, None, None
+        store, self._meta = self._held.pop("store", None), None
         if store is not None:
             store.close()
 

@@ -15,7 +15,7 @@ from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.policies import check_duration
 from celery_pyncette.core.records import Origin, Pause, Record, Write
 from celery_pyncette.entry_checks import check_name, check_note
-from celery_pyncette.entry_forms import moment
+from celery_pyncette.schedule_forms import moment
 from celery_pyncette.stores.protocol import Change, Store, Verdict
 from celery_pyncette.stores.writes import change_of
 from celery_pyncette.task_state import MISSED, TaskState, state_of_record

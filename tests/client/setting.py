@@ -87,7 +87,7 @@ class Setting:
         record = self.record(ticket.key)
         granted = start(record, delivery, self.now)
         assert isinstance(granted, Granted), granted
-        answer, _ = write_as_editor(self.store, ticket.key, lambda before, now: granted.write)
+        write_as_editor(self.store, ticket.key, lambda before, now: granted.write)
         return Working(self, ticket, granted.token)
 
 

@@ -27,7 +27,12 @@ def test_an_interval_is_due_after_it_and_again(here: Setting):
     assert here.beat(59) == []
     assert here.beat(1) == ["mail"]
     sent = here.publisher.arrived[0].spec
-    assert (sent.task, list(sent.args), sent.kwargs, sent.options) == ("shop.mail", [1, "x"], {"to": "me"}, {"queue": "q"})
+    assert (sent.task, list(sent.args), sent.kwargs, sent.options) == (
+        "shop.mail",
+        [1, "x"],
+        {"to": "me"},
+        {"queue": "q"},
+    )
     assert here.beat(60) == ["mail"]
     assert get_task("mail", app=here.app).counters.started == 2
 
