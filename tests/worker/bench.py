@@ -143,7 +143,9 @@ class Bench:
 
     def names(self) -> list[str]:
         """What was told, but for calls of the store."""
-        return [type(event).__name__ for event in self.seen if type(event).__name__ != "StoreCalled"]
+        return [
+            type(event).__name__ for event in self.seen if type(event).__name__ not in ("StoreAsked", "StoreCalled")
+        ]
 
 
 def as_in_a_worker(app: Celery) -> None:
