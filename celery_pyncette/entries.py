@@ -17,6 +17,7 @@ from celery_pyncette.core.records import EntrySpec, Origin, Record
 from celery_pyncette.core.schedules import Cron, CronFields
 from celery_pyncette.core.timeline import zone_named
 from celery_pyncette.engine.definitions import Meaning
+from celery_pyncette.engine.parking import meaning_of
 from celery_pyncette.rulebook import Rulebook
 from celery_pyncette.settings import Settings
 from celery_pyncette.translate import StaticEntry, zone_of
@@ -58,6 +59,8 @@ class StaticDefinitions:
             return self._static_meaning(record.spec.name, record.anchor)
         if record.spec.origin is Origin.KEEPING:
             return None
+        if record.spec.origin is Origin.DELAYED:
+            return meaning_of(record, self._rulebook.rules(record.spec, cron=False))
         try:
             return self._own_meaning(record)
         except PyncetteError as error:

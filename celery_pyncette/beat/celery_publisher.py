@@ -12,8 +12,10 @@ from kombu.exceptions import OperationalError, SerializationError
 
 from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.entry import OccurrenceEntry
+from celery_pyncette.beat.parked import ParkedMessages, task_id_of
 from celery_pyncette.clock import Clock
 from celery_pyncette.core.lifecycle import Receipt, Sent
+from celery_pyncette.core.records import Lane, Record
 from celery_pyncette.engine.publisher import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class CeleryPublisher:
         self._clock = clock
         self._beat = beat
         self._entry_of = entry_of
+        self._parked = ParkedMessages(broker, clock)
         self._errors: list[BaseException] = []
         self._may_connect = True
 
@@ -97,6 +100,8 @@ class CeleryPublisher:
         if self._broker.producer is None and not self._connected_again():
             return self._not_begun(message)
         producer = self._broker.producer
+        if message.record.lane is Lane.DELAYED:
+            return self._send_parked(message.record, producer)
         self._errors.clear()
         entry = self._entry_of(message)
         self._scheduler.apply_entry(entry, producer=producer)
@@ -105,6 +110,15 @@ class CeleryPublisher:
             self._broker.sent(entry.task, entry.options)
             return receipt
         return self._receipt(receipt, self._fate(self._errors[-1]), self._errors[-1])
+
+    def _send_parked(self, record: Record, producer: Any) -> Receipt:
+        """A finished message goes out as it is, past ``apply_entry``, under the id that its caller knows."""
+        receipt = Receipt(sent=Sent.SENT, task_id=task_id_of(record), at=self._clock.now(), beat=self._beat)
+        try:
+            self._parked.publish(record, producer)
+        except Exception as error:  # noqa: BLE001 - transports raise what they like
+            return self._receipt(receipt, self._fate(error), error)
+        return receipt
 
     def _connected_again(self) -> bool:
         """One new connection for what is left of a batch: at most once, it can hardly be put back any more."""

@@ -16,6 +16,7 @@ from celery_pyncette.beat.celery_publisher import CeleryPublisher
 from celery_pyncette.beat.default_store import default_store_url, warning
 from celery_pyncette.beat.entry import OccurrenceEntry, entry_of
 from celery_pyncette.beat.hearsay import Hearsay
+from celery_pyncette.beat.parked import TooLate
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.publisher import Outgoing
@@ -67,6 +68,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
             logger.warning(warning(runtime.store_name))
         self._broker = Broker(self.app, self.Producer, runtime.clock)
         self._publisher = CeleryPublisher(self, self._broker, runtime.clock, runtime.owner, self._entry_of)
+        runtime.observers.add(TooLate(self.app))
         results = None
         if not self._gated and check_ordinary_workers(self.app, runtime.settings, definitions):
             results = BackendResults(self.app)

@@ -1,0 +1,159 @@
+"""A finished message that waits for its time: packed into a one-shot record, and back.
+
+The body stays as it is. Everything else (headers, properties, what is to be declared) is JSON, deflated
+against the words that every Celery message has and against the body, which most headers repeat in part.
+A frame is: format byte, length of the deflated part in four bytes, the deflated part, the body.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from celery_pyncette.core.errors import CorruptRecord
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.policies import Rules
+from celery_pyncette.core.records import EntrySpec, Key, Lane, Origin, Record
+from celery_pyncette.core.taking import OneTime
+from celery_pyncette.engine.definitions import Meaning
+from celery_pyncette.engine.plain import of_plain, to_plain
+from celery_pyncette.events import Event
+
+PREFIX = "e:"
+#: The longest key that a store can keep, in bytes.
+LONGEST_KEY = 600
+#: A message that is due earlier than this may be gone before its parking is asked for a second time, because an answer
+#: was lost: it leaves a tombstone. All others leave nothing.
+QUICK = 10_000
+_FORMAT = 1
+_HEAD = 5
+#: So much of the body helps to deflate the rest; a window of zlib is 32 KiB.
+_NEAR = 24_000
+#: Part of the format: another text needs another format byte.
+_WORDS = (
+    b'"mandatory":"immediate":"expiration":"compression":"application/x-zlib","x-queue-type":"quorum",'
+    b'"queue_arguments":{"exchange":{"name":"type":"topic","routing_key":"x-max-priority":10,'
+    b'"periodic_task_name":"pyncette":{"ns":"celery_beat_task":true,"application/x-python-serialize","binary",'
+    b'[{"lang":"py","task":"","id":"","shadow":null,"eta":null,"expires":null,"expires":"20","group":null,"group":"'
+    b'","group_index":null,"retries":0,"timelimit":[null,null],"root_id":"","parent_id":null,"parent_id":"'
+    b'","argsrepr":"()","kwargsrepr":"{}","origin":"gen1@","ignore_result":true,"ignore_result":false,'
+    b'"replaced_task_nesting":0,"stamped_headers":null,"stamps":{}},{"routing_key":"celery","exchange":"",'
+    b'"delivery_mode":2,"correlation_id":"","reply_to":"","priority":0,"content_type":"application/json",'
+    b'"content_encoding":"utf-8"},[{"name":"celery"}],"celery"]'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a producer publishes.
+
+    ``sending`` holds every other argument of the publish (exchange, routing key, content type and encoding, priority,
+    delivery mode, correlation id, ...), ``declare`` the entities in the form of ``declarations``; ``queue`` is for people.
+    """
+
+    body: bytes
+    headers: Mapping[str, Any]
+    sending: Mapping[str, Any]
+    declare: tuple[Mapping[str, Any], ...] = ()
+    queue: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked(Event):
+    """A message waits in the store; ``again``: another one of the same task id and retry was replaced by it."""
+
+    key: str
+    task: str
+    task_id: str
+    due_at: Instant
+    size: int
+    again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotParked(Event):
+    """A message that should wait in the store went to the broker with its ETA; ``reason`` says why."""
+
+    task: str
+    task_id: str
+    due_at: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """When a message is to be sent, and until when it may be."""
+
+    due_at: Instant
+    expires_at: Instant | None = None
+
+
+def key_of(task_id: str, retries: int) -> Key:
+    """The key of a parked message: each retry of a task is another one."""
+    return Key(f"{PREFIX}{task_id}:{retries}")
+
+
+def identity(key: str) -> tuple[str, int]:
+    """Task id and retries of such a key. :raises ValueError: for any other."""
+    task_id, _, retries = key[len(PREFIX) :].rpartition(":")
+    return task_id, int(retries)
+
+
+def pack(message: Message) -> bytes:
+    """The message as bytes. :raises TypeError, ValueError: if a header or property is neither JSON nor a known type."""
+    told = [dict(message.headers), dict(message.sending), [dict(one) for one in message.declare], message.queue]
+    text = json.dumps(to_plain(told), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _near(message.body))
+    told_short = deflate.compress(text) + deflate.flush()
+    return bytes([_FORMAT]) + len(told_short).to_bytes(4, "big") + told_short + message.body
+
+
+def unpack(frame: bytes) -> Message:
+    """The message of such bytes. :raises ValueError: if they are none."""
+    if not _is_frame(frame):
+        raise ValueError("it is not a parked message of a format that this release knows")
+    ends = _HEAD + int.from_bytes(frame[1:_HEAD], "big")
+    body = frame[ends:]
+    inflate = zlib.decompressobj(-15, _near(body))
+    try:
+        told = of_plain(json.loads(inflate.decompress(frame[_HEAD:ends])))
+        headers, sending, declare, queue = told
+    except (zlib.error, TypeError, RecursionError) as error:
+        raise ValueError(f"its headers cannot be read: {error}") from error
+    return Message(body=body, headers=headers, sending=sending, declare=tuple(declare), queue=queue)
+
+
+def _near(body: bytes) -> bytes:
+    return body[:_NEAR] + _WORDS
+
+
+def _is_frame(frame: bytes | None) -> bool:
+    return frame is not None and len(frame) >= _HEAD and frame[0] == _FORMAT
+
+
+def record_of(message: Message, frame: bytes, waiting: Waiting, now: Instant, generation: str) -> Record:
+    """The record of a message. It has no name, no schedule and no history: there may be millions of them."""
+    return Record(
+        key=key_of(str(message.headers["id"]), int(message.headers.get("retries") or 0)),
+        lane=Lane.DELAYED,
+        generation=generation,
+        spec=EntrySpec(name="", task=str(message.headers["task"]), origin=Origin.DELAYED, end=waiting.expires_at),
+        created_at=now if waiting.due_at - now < QUICK else Instant(0),
+        due_at=waiting.due_at,
+        body=frame,
+    )
+
+
+def meaning_of(record: Record, rules: Rules) -> Meaning:
+    """What a beat does with a parked message: send it once, unless it has expired.
+
+    :raises CorruptRecord: if it holds no message.
+    """
+    if record.body is None and not record.removed:
+        raise CorruptRecord(record.key, "it holds no message")
+    if record.spec.end is not None:
+        rules = replace(rules, expires_at=record.spec.end)
+    return Meaning(spec=record.spec, times=OneTime(record.due_at), rules=rules, timing=record.timing)
