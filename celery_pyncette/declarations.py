@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kombu import Exchange, Queue
-from kombu.entity import binding
+import kombu.entity as kombu
+
+#: kombu has no annotations.
+Exchange: Any = kombu.Exchange
+Queue: Any = kombu.Queue
+binding: Any = kombu.binding
 
 _QUEUE = tuple(name for name, _ in Queue.attrs if name not in ("exchange", "bindings", "alias", "consumer_arguments"))
 _EXCHANGE = tuple(name for name, _ in Exchange.attrs)

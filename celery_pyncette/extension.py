@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 
+from celery_pyncette.delay import interceptor
 from celery_pyncette.worker import hooks
 
 _extended: list[Celery] = []
@@ -35,6 +36,8 @@ class Pyncette:
         _extended.append(app)
         app.pyncette = self
         hooks.connect()
+        interceptor.connect()
+        interceptor.install(app)
         if app.finalized:
             hooks.install(app)
 

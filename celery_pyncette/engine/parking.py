@@ -50,8 +50,8 @@ _WORDS = (
 class Message:
     """What a producer publishes.
 
-    ``sending`` holds every other argument of the publish (exchange, routing key, content type and encoding, priority,
-    delivery mode, correlation id, ...), ``declare`` the entities in the form of ``declarations``; ``queue`` is for people.
+    ``sending`` holds every other argument of the publish: exchange, routing key, content type and encoding, priority,
+    delivery mode, correlation id, ...; ``declare`` the entities, as ``declarations`` has them; ``queue`` is for people.
     """
 
     body: bytes

@@ -1,0 +1,153 @@
+"""The producer that a delayed message is given to: it parks it, or hands it on where it cannot be parked."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from celery import Celery
+
+from celery_pyncette.client.desk import Desk, desk_of
+from celery_pyncette.clock import new_id
+from celery_pyncette.core.errors import StoreError
+from celery_pyncette.core.instants import Instant, instant_of
+from celery_pyncette.core.records import Record, Write
+from celery_pyncette.declarations import data_of
+from celery_pyncette.delay.celery_internals import moment_of, serialised
+from celery_pyncette.engine.parking import LONGEST_KEY, Message, NotParked, Parked, Waiting, key_of, pack, record_of
+from celery_pyncette.options import OnStoreError
+from celery_pyncette.stores.protocol import Store, Verdict
+from celery_pyncette.stores.writes import change_of, write_as_editor
+
+logger = logging.getLogger(__name__)
+
+#: Arguments of a publish that mean something to the one who publishes now.
+_OF_THE_MOMENT = ("retry", "retry_policy", "timeout", "confirm_timeout", "expiration", "declare", "headers")
+
+
+class ParkingProducer:
+    """Stands in the place of ``producer`` for one ``send_task_message``.
+
+    :param queue: as the call named it, if it did.
+    """
+
+    def __init__(self, app: Celery, producer: Any, due_at: Instant, queue: Any) -> None:
+        self._app = app
+        self._producer = producer
+        self._due_at = due_at
+        self._queue = queue
+        self._done = False
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the producer's own: Celery looks at its connection."""
+        return getattr(self._producer, name)
+
+    def publish(self, body: Any, **given: Any) -> Any:
+        """Park the message; what is published after it is the event ``task-sent``.
+
+        :raises StoreError: if the store fails, and ``pyncette_delay_on_store_error`` does not say otherwise.
+        """
+        if self._done:
+            return self._tell(body, **given)
+        self._done = True
+        desk = desk_of(self._app)
+        problem = self._park(desk, body, given)
+        if problem is None:
+            return None
+        headers = given["headers"]
+        task, task_id = str(headers.get("task")), str(headers.get("id"))
+        logger.warning(
+            "not_parked: %s[%s] went to the broker with its ETA: %s",
+            *(task, task_id, problem),
+            extra={"task": task, "task_id": task_id, "reason": problem},
+        )
+        desk.runtime.observers.see(NotParked(task=task, task_id=task_id, due_at=self._due_at, reason=problem))
+        return self._producer.publish(body, **given)
+
+    def _park(self, desk: Desk, body: Any, given: dict[str, Any]) -> str | None:
+        """Write the record; the reason if it is not for the store."""
+        message = self._message(body, given)
+        try:
+            frame = pack(message)
+        except (TypeError, ValueError) as error:
+            return f"its headers cannot be kept: {error}"
+        if len(frame) > desk.settings.max_payload:
+            return f"it has {len(frame)} bytes, more than pyncette_max_payload ({desk.settings.max_payload})"
+        key = key_of(str(message.headers["id"]), int(message.headers.get("retries") or 0))
+        if len(key.encode()) > LONGEST_KEY or "\0" in key:
+            return f"its task id is longer than {LONGEST_KEY} bytes"
+        expires = message.headers.get("expires")
+        until = None if expires is None else instant_of(moment_of(self._app, expires))
+        waiting = Waiting(due_at=self._due_at, expires_at=until)
+        record = record_of(message, frame, waiting, desk.runtime.clock.now(), new_id()[:8])
+        try:
+            again = put(desk.store, record)
+        except StoreError as error:
+            if desk.settings.delay_on_store_error is OnStoreError.ERROR:
+                raise
+            return f"the store failed: {error}"
+        desk.runtime.observers.see(
+            Parked(
+                key=record.key,
+                task=record.spec.task,
+                task_id=str(message.headers["id"]),
+                due_at=record.due_at,
+                size=len(frame),
+                again=again,
+            )
+        )
+        return None
+
+    def _message(self, body: Any, given: dict[str, Any]) -> Message:
+        """The finished message, without its ETA. What it is made of is left as it was."""
+        sending = {name: value for name, value in given.items() if value is not None and name not in _OF_THE_MOMENT}
+        headers = {**given["headers"], "eta": None}
+        packed, content_type, content_encoding = serialised(self._producer, body, sending, headers)
+        sending["exchange"] = getattr(sending.get("exchange"), "name", sending.get("exchange")) or ""
+        sending["content_type"], sending["content_encoding"] = content_type, content_encoding
+        reply_to = sending.get("reply_to")
+        sending["reply_to"] = getattr(reply_to, "name", reply_to)
+        declare = [data for entity in given.get("declare") or () if (data := data_of(entity)) is not None]
+        return Message(
+            body=packed,
+            headers=headers,
+            sending=sending,
+            declare=tuple(declare),
+            queue=self._queue_of(declare, sending),
+        )
+
+    def _queue_of(self, declare: list[dict[str, Any]], sending: dict[str, Any]) -> str:
+        named = getattr(self._queue, "name", self._queue)
+        declared = next((one["name"] for one in declare if one.get("kind") != "exchange"), None)
+        return str(named or declared or sending.get("routing_key") or "")
+
+    def _tell(self, body: Any, **given: Any) -> Any:
+        """The message is safe already: that nobody hears of it is no reason to fail."""
+        try:
+            return self._producer.publish(body, **given)
+        except Exception as error:  # noqa: BLE001 - transports raise what they like
+            logger.warning("task_sent_untold: %s", error, extra={"error": str(error)})
+            return None
+
+
+def put(store: Store, record: Record) -> bool:
+    """Write a parked message; whether it took the place of another one of the same task id and retry.
+
+    The one that is parked last stays. One that was parked by this very call, whose answer was lost, is left alone.
+    """
+    (answer,) = store.apply([change_of(record.key, None, Write(record=record))]).written
+    if answer.verdict is Verdict.APPLIED:
+        return False
+    replaced = False
+
+    def decide(before: Record | None, now: Instant) -> Write | None:
+        nonlocal replaced
+        if before is not None and before.generation == record.generation:
+            return None
+        replaced = before is not None and not before.removed and before.dead is None
+        # Tokens only grow, and who holds the other one does not hold this.
+        return Write(record=record if before is None else replace(record, token=before.token))
+
+    write_as_editor(store, record.key, decide)
+    return replaced
