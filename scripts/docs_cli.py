@@ -6,6 +6,7 @@ Without arguments it writes the page; with ``--check`` it exits with 1 if the pa
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -22,13 +23,17 @@ HEAD = """\
 
 ```console
 $ celery -A proj pyncette list
+$ celery -A proj pyncette show report
 $ celery -A proj pyncette next report --count 5 --tz Europe/Berlin
+$ celery -A proj pyncette pause report --note "stocktaking" --until 2026-12-24T18:00:00+01:00
 $ celery -A proj pyncette doctor --json
 ```
 
-The commands load the application that `-A` names, as a beat does. They need `pyncette_store_url`. Where it is not set,
-say with `-s` which schedule file the beats were given: they keep their SQLite file in its directory. None of these
-commands changes anything, and none shows the password in a URL.
+The commands load the application that `-A` names, as a beat does. They need `pyncette_store_url`. Those that only look,
+and the care of the store and its dead letters, also take `-s`: where the setting is missing, say with it which schedule
+file the beats were given, because they keep their SQLite file in its directory. What changes an entry holds at once, in
+all beats. Before something is destroyed you are asked, unless you say `--yes`; where nobody can be asked, nothing is
+done. No command shows the password in a URL.
 
 On a terminal, and with `pip install "celery-pyncette[cli]"`, tables are drawn by rich. Everywhere else they are plain
 text, whose columns are as wide as they need, whatever the width of the terminal. Times are UTC. The answer goes to
@@ -47,7 +52,7 @@ CODES = """\
 
 TAIL = """\
 `next` answers from the configuration alone where the store cannot be reached, and `list` where no beat has set it up:
-they say so, and end with 0.
+they say so, and end with 0. So does `show` for a static entry that no beat has written yet.
 
 As a probe, `doctor` ends with 1 when no beat lives, when something is overdue, and when the broker cannot be reached.
 Think twice before you let that restart a beat: it heals by itself what a restart would heal.
@@ -56,24 +61,32 @@ Think twice before you let that restart a beat: it heals by itself what a restar
 
 def page() -> str:
     """The whole page."""
+    sections = [HEAD, *(section(name, command) for name, command in commands())]
+    rows = "".join(f"| {int(code)} | {meaning} |\n" for code, meaning in MEANINGS.items())
+    return "\n".join([*sections, f"{CODES}{rows}", TAIL])
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command by its full name; those of a group after it."""
     context = click.Context(pyncette, info_name="pyncette")
-    sections = [HEAD]
     for name in pyncette.list_commands(context):
         command = pyncette.get_command(context, name)
         assert command is not None, name
-        sections.append(section(name, command))
-    rows = "".join(f"| {int(code)} | {meaning} |\n" for code, meaning in MEANINGS.items())
-    return "\n".join([*sections, f"{CODES}{rows}", TAIL])
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {below}", each) for below, each in command.commands.items())
 
 
 def section(name: str, command: click.Command) -> str:
     """One command: how it is called, what it does, its options."""
     arguments = [(p.name or "").upper() for p in command.params if isinstance(p, click.Argument)]
-    usage = " ".join(["celery -A proj pyncette", name, *arguments, "[OPTIONS]"])
-    rows = ["| option | what it does |", "|---|---|"]
-    rows += [f"| {_spelled(p)} | {_cell(p.help or '')} |" for p in command.params if isinstance(p, click.Option)]
-    table = "\n".join(rows)
-    return f"## {name}\n\n```text\n{usage}\n```\n\n{(command.help or '').strip()}\n\n{table}\n"
+    tail = ["COMMAND"] if isinstance(command, click.Group) else [*arguments, "[OPTIONS]"]
+    usage = " ".join(["celery -A proj pyncette", name, *tail])
+    said = [f"## {name}", f"```text\n{usage}\n```", (command.help or "").strip()]
+    rows = [f"| {_spelled(p)} | {_cell(p.help or '')} |" for p in command.params if isinstance(p, click.Option)]
+    if rows:
+        said.append("\n".join(["| option | what it does |", "|---|---|", *rows]))
+    return "\n\n".join(said) + "\n"
 
 
 def _spelled(option: click.Option) -> str:

@@ -14,7 +14,15 @@ pyncette = LazyGroup(
     says="See and steer the schedule that celery-pyncette keeps.",
     homes={
         "list": "celery_pyncette.cli.list:list_entries",
+        "show": "celery_pyncette.cli.show:show",
         "next": "celery_pyncette.cli.next:next_times",
+        "add": "celery_pyncette.cli.add:add",
+        "pause": "celery_pyncette.cli.pause:pause",
+        "resume": "celery_pyncette.cli.pause:resume",
+        "run": "celery_pyncette.cli.run:run",
+        "remove": "celery_pyncette.cli.remove:remove",
+        "dead-letters": "celery_pyncette.cli.dead_letters:dead_letters",
         "doctor": "celery_pyncette.cli.doctor:doctor",
+        "store": "celery_pyncette.cli.store:store_group",
     },
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import click
 
 from celery_pyncette.cli import previews
 from celery_pyncette.cli.command import Command, ExitCode, Failure, json_option, schedule_option
+from celery_pyncette.cli.finding import unknown
 from celery_pyncette.cli.previews import Preview
 from celery_pyncette.cli.printing import Table, say, show_json, show_table
 from celery_pyncette.cli.session import Session
@@ -74,7 +74,7 @@ def _preview(session: Session, name: str, count: int, origin: Origin | None) -> 
         now = session.runtime.clock.now()
         reason = f"from the configuration alone: {error}"
     if name not in session.definitions.static() or origin is Origin.DYNAMIC:
-        raise _unknown(session, name, reason)
+        raise unknown(session, name, reason)
     times = session.definitions.times(name, now)
     return previews.of_definition(session.entries[name].spec, times, now, count), reason
 
@@ -118,12 +118,3 @@ def _times(session: Session, record: Record) -> tuple[EntryTimes, bool]:
         )
     differs = session.definitions.definition(name).timing != record.timing
     return session.definitions.times(name, record.anchor), differs
-
-
-def _unknown(session: Session, name: str, reason: str) -> Failure:
-    rejected = session.rejected.get(name)
-    if rejected is not None:
-        return Failure(str(rejected), ExitCode.WRONG_USE)
-    near = difflib.get_close_matches(name, session.definitions.static(), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return Failure(f"there is no entry {name!r}{hint} ({reason})", ExitCode.WRONG_USE)

@@ -33,16 +33,16 @@ def test_the_committed_page_is_the_generated_one(script: ModuleType):
 
 def test_the_page_has_every_command_and_option(script: ModuleType):
     page = script.page()
-    context = click.Context(pyncette)
-    for name in pyncette.list_commands(context):
+    found = dict(script.commands())
+    assert found.keys() >= set(pyncette.list_commands(click.Context(pyncette)))
+    for name, command in found.items():
         section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
-        command = pyncette.get_command(context, name)
-        assert command is not None
+        assert command.help
         options = [param for param in command.params if isinstance(param, click.Option)]
-        assert len(options) >= 3
+        assert isinstance(command, click.Group) or any(option.name == "as_json" for option in options)
         for option in options:
             assert option.help
-            assert option.help in section
+            assert option.help.replace("|", "\\|") in section
             assert f"`{option.opts[-1]}" in section
 
 
