@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from celery import Celery
@@ -20,13 +20,19 @@ from celery_pyncette.engine.publisher import Publisher
 from celery_pyncette.engine.results import Bounded, Results
 from celery_pyncette.events import Observers
 from celery_pyncette.observe.logs import LogObserver
+from celery_pyncette.observe.lookout import Lookout, shared_metrics
 from celery_pyncette.settings import Settings
+from celery_pyncette.signals import SignalObserver
 from celery_pyncette.stores import mask, open_store
 from celery_pyncette.stores.guarded import Guarded
 from celery_pyncette.stores.protocol import Store
 
+__all__ = ["Lookout", "Runtime", "fingerprint"]
+
 #: A beat that is being stopped gives back what it holds within this; seconds.
-_FAREWELL = 2.0
+FAREWELL = 2.0
+#: Set by whoever wants the metrics of all processes of a host in one place; prometheus_client's own variable.
+_MANY = "PROMETHEUS_MULTIPROC_DIR"
 #: The part of the claim time that a beat waits for the result backend; after half of it nothing is sent any more.
 _HEARING = 0.3
 
@@ -44,6 +50,9 @@ class Runtime:
         self.store_url = store_url or self.settings.store_url
         self.clock = clock or SystemClock()
         self.observers = Observers([LogObserver(self.clock)])
+        self._metrics = shared_metrics() if os.environ.get(_MANY) else None
+        if self._metrics is not None:
+            self.observers.add(self._metrics)
         self.owner = owner_id(socket.gethostname())
 
     @property
@@ -64,7 +73,7 @@ class Runtime:
 
     def farewell_store(self) -> Store:
         """A fresh store for the last words of a beat, whose own connection may be in the middle of something."""
-        store = open_store(self._url(), self.settings.namespace, timeout=_FAREWELL / 2)
+        store = open_store(self._url(), self.settings.namespace, timeout=FAREWELL / 2)
         store.prepare(None)
         return store
 
@@ -99,6 +108,15 @@ class Runtime:
         if results is not None:
             results = Bounded(results, settings.claim_time / 1000 * _HEARING)
         return Conductor(post, store, definitions, publisher, self.observers, self.clock, results)
+
+    def lookout(self, tasks: Iterable[str] = ()) -> Lookout:
+        """What watches a beat of this process, and answers for it over HTTP if that is asked for.
+
+        :param tasks: names of the tasks that are expected to be sent.
+        :raises ConfigurationError: for a ping in ``pyncette_policies`` that is no URL.
+        """
+        self.observers.add(SignalObserver())
+        return Lookout(self.settings, self.observers, self.clock, metrics=self._metrics, tasks=tasks)
 
     def _url(self) -> str:
         if self.store_url is None:

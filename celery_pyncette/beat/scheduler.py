@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.publisher import Outgoing
 from celery_pyncette.entries import StaticDefinitions
-from celery_pyncette.runtime import Runtime
+from celery_pyncette.runtime import FAREWELL, Runtime
 from celery_pyncette.seed import read_last_runs
 from celery_pyncette.settings import Settings
 from celery_pyncette.translate import StaticEntry, celery_schedule_of, translate_all
@@ -39,6 +40,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
     _broker: Broker | None = None
     _publisher: CeleryPublisher | None = None
     _hearsay: Hearsay | None = None
+    _lookout: Lookout | None = None
     _ticking = False
     _gated = True
 
@@ -64,6 +66,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         """Read the static entries, and get ready to tick; connects to nothing yet."""
         definitions = self._read_schedule()
         runtime = self.runtime
+        self._lookout = runtime.lookout({entry.task for entry in self.schedule.values()})
         if runtime.settings.store_url is None:
             logger.warning(warning(runtime.store_name))
         self._broker = Broker(self.app, self.Producer, runtime.clock)
@@ -122,6 +125,8 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send all that is due; answers the seconds until there may be more."""
         assert self._conductor is not None, "a lazy scheduler does not tick"
+        if self._lookout is not None:
+            self._lookout.start()
         self._ticking = True
         try:
             wait = self._conductor.tick()
@@ -158,10 +163,18 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         return hearsay
 
     def _farewell(self) -> None:
-        """Give back what this beat holds; its own connection may have been interrupted mid-word."""
+        """Give back what this beat holds, in bounded time; its own connection may have been interrupted mid-word."""
         conductor = self._conductor
         if conductor is None or not conductor.owes:
             return
+        # A thread, because a driver's time-outs are per step: connecting alone may take several.
+        last_words = threading.Thread(target=self._give_back, args=(conductor,), name="pyncette-farewell", daemon=True)
+        last_words.start()
+        last_words.join(FAREWELL)
+        if last_words.is_alive():
+            logger.warning("farewell_failed: the store does not answer; the leases end by themselves")
+
+    def _give_back(self, conductor: Conductor) -> None:
         try:
             store = self.runtime.farewell_store()
             conductor.give_back(store)
@@ -184,8 +197,9 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         Celery calls it twice, the first time inside the signal handler on top of whatever :meth:`tick`
         was doing: it takes no lock and does no store I/O, and leaves a connection in use alone.
         """
-        if self._hearsay is not None:
-            self._hearsay.stop()
+        for helper in (self._hearsay, self._lookout):
+            if helper is not None:
+                helper.stop()
         if self._broker is not None and not self._ticking:
             self._broker.drop()
         super().close()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 
 import pytest
 
 from tests.integration.project import PATIENCE, Project
 from tests.support.brokers import Broker
 from tests.support.process import Process
+from tests.support.proxy import TcpProxy
 from tests.support.wait import stays, wait_until
 
 pytestmark = [pytest.mark.store("sqlite"), pytest.mark.timeout(120)]
@@ -127,3 +129,23 @@ def _ping(project: Project, beat: Process) -> bool:
         app.conf.update(project.broker.settings)
         answers = app.control.ping(timeout=2.0)
     return any(name.startswith("celerybeat@") for answer in answers for name in answer)
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.store(kind)) for kind in ("postgresql", "mariadb", "redis")]
+)
+def test_a_beat_whose_store_says_nothing_any_more_ends_in_time(
+    project: Project, request: pytest.FixtureRequest, proxy_to: Callable[[str], TcpProxy], kind: str
+):
+    """It waits for an answer of the store when it is told to stop."""
+    url = str(request.getfixturevalue(f"{kind}_url"))
+    proxy = proxy_to(url)
+    project.store_url = proxy.through(url)
+    project.write(pyncette_store_timeout=20)
+    beat = project.working_beat()
+    beat.wait_for_log("Sending due task", PATIENCE)
+    proxy.hold()
+    # It logs each second what it sends, unless it waits.
+    wait_until(lambda: time.time() - beat.log.stat().st_mtime > 2.5, PATIENCE, "it waits for an answer")
+    stopped_within(beat, 5.0)
+    proxy.release()

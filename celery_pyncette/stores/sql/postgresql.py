@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import psycopg
+import psycopg.waiting
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL
 
@@ -24,7 +25,13 @@ def connector(url: URL, timeout: float) -> Callable[[], Any]:
     class Timed(psycopg.Connection[Any]):
         def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
             kwargs.setdefault("interval", _INTERVAL)
-            return super().wait(_until(gen, self, clock.monotonic() + timeout), *args, **kwargs)
+            bounded = _until(gen, self, clock.monotonic() + timeout)
+            try:
+                return psycopg.waiting.wait(bounded, self.pgconn.socket, *args, **kwargs)
+            except (KeyboardInterrupt, SystemExit):
+                # psycopg would ask the server to cancel, and wait for that: 5 s too many for a process that ends.
+                self.pgconn.finish()
+                raise
 
     def _until(gen: Any, connection: Any, end: float) -> Generator[Any, Any, Any]:
         try:
