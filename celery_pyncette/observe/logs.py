@@ -84,6 +84,18 @@ SAYINGS: dict[type[events.Event], tuple[int, str]] = {
     ),
     events.GateStoreDown: (logging.WARNING, "gate_store_down: {task}[{task_id}] of {entry!r}: {error}; {fate}"),
     events.LeaseLost: (logging.WARNING, "lease_lost: {task}[{task_id}] of {entry!r} due {due_at}: {reason}"),
+    events.Late: (logging.INFO, "late: {entry!r} due {due_at} was sent after {lag:.1f} s"),
+    events.Buried: (
+        logging.WARNING,
+        "buried: {entry!r} due {due_at} was given up; it is kept as a dead letter for pyncette_dead_letter_ttl",
+    ),
+    events.Stuck: (logging.ERROR, "stuck: this beat has done nothing for {seconds:.0f} s; it is at {where}"),
+    events.Unstuck: (logging.WARNING, "unstuck: this beat goes on after {seconds:.0f} s"),
+    events.HttpUp: (logging.INFO, "http_up: /metrics, /health, /live and /ready are at http://{address}"),
+    events.HttpDown: (
+        logging.ERROR,
+        "http_down: cannot answer at {address}: {error}; the beat goes on without, and tries again each 10 s",
+    ),
     events.ReportDropped: (
         logging.WARNING,
         "report_dropped: {task}[{task_id}] of {entry!r} due {due_at} ended as {outcome}, not written: {reason}",
@@ -112,6 +124,9 @@ class LogObserver:
         if saying is not None:
             trouble = f"{event.key} {event.reason}" if isinstance(event, events.Quarantined) else None
             self._log(event, *saying, trouble)
+        elif isinstance(event, events.Pinged) and event.result != "sent":
+            trouble = f"ping {event.host} {event.result} {event.error}"
+            self._log(event, logging.WARNING, "ping_{result}: {host}, for {entry!r} ({occasion}): {error}", trouble)
 
     def _log(self, event: events.Event, level: int, text: str, trouble: str | None) -> None:
         if trouble is not None and not self._first(trouble):
