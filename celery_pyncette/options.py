@@ -203,7 +203,7 @@ OPTIONS: tuple[Option, ...] = (
         part=2,
         read=_backoff,
     ),
-    _time("dead_letter_ttl", 14 * 86400, "How long a one-off that was given up is kept.", 3),
+    _time("dead_letter_ttl", 14 * 86400, "How long a one-off that was given up is kept.", 2),
     _time("lease", 60, "How long a run may go without a heartbeat; beats are sent at a third of it.", 2),
     _time("claim_time", 10, "How long a beat may take for what it has claimed, before another one takes over.", 1),
     _time(

@@ -13,7 +13,7 @@ from celery_pyncette.options import OPTIONS, Option
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 #: The part of the product that is there. Options of later ones are listed, and have no effect.
-PART = 1
+PART = 2
 #: Read and checked, but nothing acts on it yet, whatever its part says.
 NOT_YET: set[str] = set()
 
@@ -27,6 +27,26 @@ GROUPS = (
         "What is promised",
         "The defaults of all entries. [Policies](policies.md) tells how to say something else for one entry.",
         ("delivery", "catch_up", "grace", "policies"),
+    ),
+    (
+        "Result-aware runs",
+        "They are opted into, and need something from your workers: read [workers and pools](workers.md) first. All of "
+        "these can be said for one entry, too.",
+        (
+            "result_aware",
+            "overlap",
+            "on_failure",
+            "max_attempts",
+            "backoff",
+            "start_within",
+            "start_attempts",
+            "lease",
+            "heartbeat",
+            "on_lease_lost",
+            "max_run",
+            "max_running",
+            "dead_letter_ttl",
+        ),
     ),
     (
         "How a beat works",
@@ -77,12 +97,7 @@ Some of Celery's own settings count too:
 RESERVED = """\
 ## Reserved for later parts
 
-These names are taken, and their values are checked. What they ask for is not complete yet.
-
-!!! warning "Do not set them"
-
-    `pyncette_result_aware` above all. It needs a part of the package on the workers that does not exist yet. Without
-    that, no run is ever seen to start, and every run would be sent again.
+These names are taken, and their values are checked. What they ask for is not complete yet: do not set them.
 """
 
 TAIL = """\
@@ -93,9 +108,16 @@ Some pairs are refused at the start, with both names in the message:
 - `pyncette_grace` must be at least `pyncette_claim_time` + `pyncette_poll_interval`. With less, the death of one beat
   would be enough to skip an occurrence.
 - `pyncette_start_within` must be longer than `pyncette_claim_time`. If you raise the claim time to a minute or more,
-  raise this one too; it is the only reason to touch it now.
-- `pyncette_on_failure` other than `accept`, and `pyncette_overlap` other than `allow`, need result-aware runs. Those
-  are [not there yet](index.md#not-there-yet).
+  raise this one too.
+- `pyncette_on_failure` other than `accept`, and `pyncette_overlap` other than `allow`, need result-aware runs: else
+  nobody knows how a run ends.
+- `pyncette_on_failure = "retry"` contradicts `at_most_once`: a repeat is a second start.
+- `pyncette_start_attempts` above 1 needs the gate in every worker of the queue: a worker without it would run each of
+  the messages.
+- `pyncette_max_run` must not be below the task's hard time limit.
+
+Result-aware entries without the gate need two settings of Celery's, `task_track_started` and `result_backend`. A beat
+does not start without them: see [ordinary workers](workers.md#ordinary-workers).
 """
 
 
