@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 
+from celery_pyncette import apps
 from celery_pyncette.delay import interceptor
 from celery_pyncette.worker import hooks
 
@@ -34,6 +35,7 @@ class Pyncette:
         if any(known is app for known in _extended):
             return
         _extended.append(app)
+        apps.remember(app)
         app.pyncette = self
         hooks.connect()
         interceptor.connect()
