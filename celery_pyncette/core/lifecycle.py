@@ -278,7 +278,8 @@ def _unstarted(record: Record, run: Run, now: Instant, rules: Rules) -> Plan:
         return _send(replace(record, run=run), run, None)
     if not rules.aware and not rules.gated:
         return _use_up(record, replace(run, starts=1), Outcome.ABANDONED, now, rules, reason="no longer result-aware")
-    again = replace(run, attempt=run.attempt + 1, unstarted=run.unstarted + 1, dispatched_at=None)
+    # A new message: it has not been retried by Celery, and what it replaces may have been a retry that was lost.
+    again = replace(run, attempt=run.attempt + 1, unstarted=run.unstarted + 1, retries=0, dispatched_at=None)
     return replace(_send(replace(record, run=again), again, None), unstarted=run)
 
 
