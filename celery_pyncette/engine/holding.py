@@ -152,7 +152,6 @@ class Report:
     delivery: Delivery
     labels: Labels
     ending: Ending
-    clock: Clock
     see: See
     token: Token | None = None
     known: Record | None = None

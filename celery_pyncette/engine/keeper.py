@@ -75,7 +75,7 @@ class Keeper:
 
     def owe(self, delivery: Delivery, labels: Labels, ending: Ending) -> None:
         """Report how a run ended, for a pool's child that could not; nothing happens if it could."""
-        self.owe_report(Report(delivery=delivery, labels=labels, ending=ending, clock=self._clock, see=self._see))
+        self.owe_report(Report(delivery=delivery, labels=labels, ending=ending, see=self._see))
 
     def owe_report(self, report: Report) -> None:
         """Write this report as soon as the store lets us, until its lease has ended long ago."""

@@ -11,7 +11,7 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.policies import Delivery as Policy
 from celery_pyncette.core.policies import Heartbeat, OnLeaseLost
 from celery_pyncette.core.records import Key, Record, Run, Token, Write
-from celery_pyncette.core.starts import Delivery
+from celery_pyncette.core.starts import Delivery, Granted, Refusal
 from celery_pyncette.engine.holding import Labels, See
 
 #: What looks like a loss, and may be an end that this process has not heard of yet, is looked at again after this.
@@ -76,7 +76,7 @@ class Watched:
     def decide(self, record: Record | None, now: Instant | None, asked_at: float) -> Write | None:
         run = None if record is None else record.run
         if self.token is None and not self._recognise(run):
-            self.next_at = self.asked_at + self.period
+            self._not_started(record, run, now)
             return None
         assert self.token is not None
         ticket = self.delivery.ticket
@@ -102,6 +102,16 @@ class Watched:
         self.token, self.attempt = run.token, run.attempt
         return True
 
+    def _not_started(self, record: Record | None, run: Run | None, now: Instant | None) -> None:
+        """Its START is still to come; or this process slept, and its successor's stands in the record by now."""
+        self.next_at = self.asked_at + self.period
+        if run is not None and run.nonce == self.delivery.nonce:
+            return  # it has reported already
+        refusal = starts.start(record, self.delivery, now or Instant(0))
+        if isinstance(refusal, Granted) or refusal in (Refusal.PAUSED, Refusal.DEADLINE):
+            return
+        self._suspect()
+
     def _missed(self, record: Record | None, run: Run | None) -> None:
         """The token does not count any more: the task has just ended, or its lease is lost."""
         if run is not None and run.due_at == self.delivery.ticket.due_at:
@@ -112,6 +122,9 @@ class Watched:
             if run.attempt > self.attempt:
                 self.lose(TAKEN_OVER)
                 return
+        self._suspect()
+
+    def _suspect(self) -> None:
         if self.suspected:
             self.lose(TAKEN_OVER)
         self.suspected, self.known = True, None

@@ -104,6 +104,8 @@ class _Gate:
 
     def _began(self, office: Office, ticket: Ticket, holding: Holding) -> None:
         delivery = holding.delivery
+        if NONCE not in (self._request.delivery_info or {}):
+            office.keeper.watch(delivery, self._labels, _cannot_stop)  # its request is none of ours: nobody else will
         office.runtime.observers.see(
             events.RunStarted(
                 key=ticket.key,
@@ -159,6 +161,10 @@ class _Gate:
             return StoreDown("the store is away")
         office.runtime.clock.sleep(random.uniform(*_WAIT))
         return StoreDownAgain("the store is away", requeue=True)
+
+
+def _cannot_stop() -> None:
+    """Nothing can be stopped from within; the task is told by ``lease_lost()``."""
 
 
 def _store_id(office: Office, ticket: Ticket) -> str:

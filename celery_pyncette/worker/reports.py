@@ -36,7 +36,6 @@ def report(office: Office, holding: Holding, ending: Ending) -> None:
         delivery=holding.delivery,
         labels=holding.labels,
         ending=ending,
-        clock=clock,
         see=office.runtime.observers.see,
         token=holding.token,
         known=holding.record,

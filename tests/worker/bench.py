@@ -1,4 +1,4 @@
-"""An app whose tasks are traced in this process, as a pool would, over a memory store with a clock that stands still."""
+"""An app whose tasks are traced in this process, as in a pool, over a memory store with a clock that stands still."""
 
 from __future__ import annotations
 
@@ -86,6 +86,7 @@ class Bench:
             self.store, office.runtime.observers, name="memory", budget=float("inf"), attempts=2, clock=self.clock
         )
         office.store_id()
+        office.keeper.wake = lambda: None  # type: ignore[method-assign]
         self.store.calls.clear()
         return self
 
@@ -114,6 +115,7 @@ class Bench:
             "task": task.name,
             "hostname": "w@host",
             "delivery_info": {NONCE: nonce},
+            "nonce_of_test": nonce,
             "is_eager": False,
             "periodic_task_name": "entry",
             **headers,
@@ -122,7 +124,7 @@ class Bench:
         states: list[str | None] = []
 
         def note(request: Any = None, task: Any = None, state: str | None = None, **_: Any) -> None:
-            if task.request.delivery_info[NONCE] == nonce:
+            if task.request.nonce_of_test == nonce:
                 states.append(state)
 
         signals.task_postrun.connect(note, weak=False)

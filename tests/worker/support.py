@@ -78,7 +78,7 @@ def get(store: Store, key: str) -> Record:
     return record
 
 
-HEAD = '''\
+HEAD = """\
 import json
 import os
 import time
@@ -111,7 +111,7 @@ def work(self, seconds=0.0):
         time.sleep(0.02)
     say("ended", self.request)
     return "done"
-'''
+"""
 EXTENSION = "\nfrom celery_pyncette import Pyncette\n\npyncette = Pyncette(app)\n"
 
 

@@ -223,6 +223,24 @@ def test_a_store_that_was_founded_again_is_not_foreign(bench: Bench):
     assert bench.store.calls[0] == "prepare"
 
 
+def test_a_message_whose_request_is_not_ours_is_kept_alive_by_the_process_that_runs_it(bench: Bench):
+    @bench.task(name="alone")
+    def alone() -> None:
+        bench.clock.advance(2.0)
+        bench.office.keeper.step()
+        lease = bench.record(ticket).lease
+        assert lease is not None
+        bench.did.append(lease.until - bench.clock.now())
+
+    bench.ready()
+    ticket = a_ticket()
+    put(bench.store, a_record(ticket))
+    headers = {"pyncette": ticket.as_header()}
+    assert bench.trace(alone, headers, ticket.task_id, delivery_info={}) == "SUCCESS"
+    assert bench.did == [ticket.lease_ms]
+    assert not bench.office.keeper.busy
+
+
 def test_a_direct_call_of_another_task_asks_for_nothing(bench: Bench):
     @bench.task(name="outer", bind=True)
     def outer(self: Any) -> str:
@@ -345,6 +363,7 @@ def test_a_report_waits_for_the_store(bench: Bench):
     ticket = bench.run(outage)
     assert bench.state == "SUCCESS"
     bench.store.away = False
+    bench.clock.advance(1.0)
     bench.office.keeper.step()
     assert bench.outcome(ticket) == ("succeeded", None)
     assert get(bench.store, ticket.key).lease is None

@@ -16,7 +16,7 @@ from tests.worker.support import EXTENSION, PATIENCE, Workshop, a_record, a_tick
 
 pytestmark = [pytest.mark.broker("redis"), pytest.mark.store("redis"), pytest.mark.timeout(90)]
 
-MORE = '''
+MORE = """
 def task(**options):
     return app.task(bind=True, **options)
 
@@ -81,6 +81,12 @@ def dies(self, how="kill"):
     raise SystemExit(3)
 
 
+@task(acks_late=True, reject_on_worker_lost=True)
+def dies_again(self):
+    say("began", self.request)
+    os.kill(os.getpid(), 9)
+
+
 @task()
 def replaces(self):
     say("began", self.request)
@@ -98,7 +104,7 @@ def later(self, *args):
 @task(ignore_result=True)
 def forgets(self):
     say("began", self.request)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +160,12 @@ def test_hard_time_limit(workshop: Workshop, worker: Process):
 @pytest.mark.parametrize("how", ["kill", "exit", "SystemExit"])
 def test_the_pools_child_is_lost(workshop: Workshop, worker: Process, how: str):
     ended(workshop, "dies", how, outcome="abandoned")
+
+
+def test_a_message_that_goes_back_when_the_child_is_lost_is_refused(workshop: Workshop, worker: Process):
+    ticket = ended(workshop, "dies_again", outcome="abandoned")
+    workshop.until(lambda: f"start_refused: proj.dies_again[{ticket.task_id}]" in worker.text, "it is refused")
+    assert len(workshop.said("began", ticket.task_id)) == 1
 
 
 def test_self_retry_is_the_same_run(workshop: Workshop, worker: Process):

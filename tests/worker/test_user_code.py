@@ -146,7 +146,7 @@ def test_a_task_that_calls_itself_does_as_without_the_gate(bench: Bench, monkeyp
     others = {callback for callback in _state._on_app_finalizers if callback is not hooks._app_is_being_finalized}
     monkeypatch.setattr(_state, "_on_app_finalizers", others)
     task = plain.app.tasks["mine"]
-    assert "pyncette_gated" not in type(task).__dict__
+    assert "_pyncette_gated" not in type(task).__dict__
     traced = build_tracer("mine", task, app=plain.app)("id", [], {}, {"id": "id", "delivery_info": {}})
     assert traced.retval == 2
     assert [depth for depth, _ in bench.did] == [depth for depth, _ in plain.did] == [0, 1, 2]
