@@ -13,14 +13,30 @@ Queue: Any = kombu.Queue
 binding: Any = kombu.binding
 
 _QUEUE = tuple(name for name, _ in Queue.attrs if name not in ("exchange", "bindings", "alias", "consumer_arguments"))
+#: Apps have few queues and send many messages: the data of those seen last, by identity.
+_known: dict[int, tuple[Any, dict[str, Any]]] = {}
+_MOST = 256
 _EXCHANGE = tuple(name for name, _ in Exchange.attrs)
 
 
 def data_of(entity: Any) -> dict[str, Any] | None:
     """The data of a queue or exchange; None for anything else.
 
-    A queue whose exchange and routing key have its own name, as Celery makes them, is its name alone.
+    A queue whose exchange and routing key have its own name, as Celery makes them, is its name alone. Nobody changes
+    the data, nor the entity later.
     """
+    known = _known.get(id(entity))
+    if known is not None:
+        return known[1]
+    data = _data_of(entity)
+    if data is not None:
+        if len(_known) >= _MOST:
+            _known.clear()
+        _known[id(entity)] = (entity, data)
+    return data
+
+
+def _data_of(entity: Any) -> dict[str, Any] | None:
     if isinstance(entity, Exchange):
         return {"kind": "exchange", **_exchange(entity)}
     if not isinstance(entity, Queue):

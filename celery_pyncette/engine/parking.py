@@ -121,7 +121,7 @@ def unpack(frame: bytes) -> Message:
     try:
         told = of_plain(json.loads(inflate.decompress(frame[_HEAD:ends])))
         headers, sending, declare, queue = told
-    except (zlib.error, TypeError, RecursionError) as error:
+    except (zlib.error, ArithmeticError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"its headers cannot be read: {error}") from error
     return Message(body=body, headers=headers, sending=sending, declare=tuple(declare), queue=queue)
 

@@ -1,0 +1,115 @@
+"""An app with a delay queue in this process, over a broker and a store in memory; messages as they lie there."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+
+from celery_pyncette.apps import forget
+from celery_pyncette.beat.broker import Broker
+from celery_pyncette.beat.celery_publisher import CeleryPublisher
+from celery_pyncette.client.desk import desk_of
+from celery_pyncette.clock import SystemClock
+from celery_pyncette.core.policies import Rules
+from celery_pyncette.core.records import Lane, Record, Ticket
+from celery_pyncette.delay import interceptor
+from celery_pyncette.engine.publisher import Outgoing
+from celery_pyncette.events import Event
+from celery_pyncette.stores.protocol import Founding, Query
+
+
+class Seen:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def see(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class Post:
+    """``app`` parks; :meth:`release` does what a beat does with everything that is parked, whatever its time."""
+
+    def __init__(self, *, founded: bool = True, install: bool = True, main: str = "proj", **conf: Any) -> None:
+        self.name = secrets.token_hex(4)
+        self.app = Celery(main, broker=f"memory://{self.name}", backend="cache+memory://", set_as_current=False)
+        own = {"pyncette_store_url": f"memory://{self.name}", "task_default_queue": f"q-{self.name}"}
+        self.app.conf.update({"pyncette_delay_queue": True, **own, **conf})
+        if install:
+            interceptor.install(self.app)
+        self.seen = Seen()
+        self.app.task(self._add, name="proj.add")
+        if founded:
+            store = desk_of(self.app).runtime.open_store()
+            store.prepare(Founding(fingerprint="tests"))
+            desk_of(self.app).runtime.observers.add(self.seen)
+
+    @staticmethod
+    def _add(x: int, y: int = 0) -> int:
+        return x + y
+
+    @property
+    def add(self) -> Any:
+        return self.app.tasks["proj.add"]
+
+    @property
+    def queue(self) -> str:
+        return str(self.app.conf.task_default_queue)
+
+    def parked(self) -> list[Record]:
+        return list(desk_of(self.app).store.scan(Query(prefix="e:", limit=1000)).records)
+
+    def release(self, watch: Callable[[CeleryPublisher], object] = lambda publisher: None) -> list[Any]:
+        """Send all that is parked; the receipts. Records stay where they are."""
+        clock = SystemClock()
+        broker = Broker(self.app, self.app.amqp.Producer, clock)
+        publisher = CeleryPublisher(_Nothing(), broker, clock, "a beat", lambda message: None)  # type: ignore[arg-type]
+        watch(publisher)
+        assert publisher.ready()
+        receipts: list[Any] = []
+        publisher.send_batch([outgoing(record) for record in self.parked()], receipts)
+        return receipts
+
+    def waiting(self, queue: str | None = None) -> list[dict[str, Any]]:
+        """Take the messages out of a queue of the broker, as they lie there."""
+        found = []
+        with self.app.connection_for_read() as connection:
+            channel = connection.default_channel
+            while True:
+                try:
+                    found.append(json.loads(json.dumps(channel._get(queue or self.queue), default=str)))
+                except Exception:  # the transport's Empty, or a queue that nobody has declared
+                    return found
+
+    def close(self) -> None:
+        forget(self.app)
+
+
+class _Nothing:
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        raise AssertionError("a parked message is no entry")
+
+
+def outgoing(record: Record) -> Outgoing:
+    ticket = Ticket(
+        ns="n", store="s", key=record.key, gen=record.generation, due_at=record.due_at, attempt=1, task_id="another",
+        aware=False, delivery="at_least_once",
+    )  # fmt: skip
+    assert record.lane is Lane.DELAYED
+    return Outgoing(record=record, spec=record.spec, ticket=ticket, rules=Rules(), due_at=record.due_at)
+
+
+def bare(message: dict[str, Any]) -> dict[str, Any]:
+    """A message without what differs between any two: delivery tags and the process's own oid."""
+    properties = {**message["properties"]}
+    properties.pop("delivery_tag", None)
+    properties["delivery_info"] = {
+        name: value for name, value in properties["delivery_info"].items() if name != "redelivered"
+    }
+    return {**message, "properties": properties}
