@@ -55,7 +55,7 @@ THIRTEEN: tuple[Meter, ...] = (
     *_four("tasks", "Dispatches of an occurrence", TASK, "Messages that were not sent, or may not have been."),
     *_four(
         "repository_ops",
-        "Calls of the store, repeats included,",
+        "Calls of the store",
         ("operation",),
         "Calls of the store that failed for good.",
     ),
@@ -86,7 +86,7 @@ COUNTED: tuple[Meter, ...] = (
     Meter("pyncette_finished_total", Kind.COUNTER, "Result-aware runs that are over, by outcome.", (*TASK, "outcome")),
     Meter("pyncette_abandoned_total", Kind.COUNTER, "Result-aware runs whose lease ended with no outcome.", TASK),
     Meter("pyncette_retried_total", Kind.COUNTER, "Runs that were lost or failed, and are sent again.", TASK),
-    Meter("pyncette_not_started_total", Kind.COUNTER, "Attempts that no worker started in time: are there any?", TASK),
+    Meter("pyncette_not_started_total", Kind.COUNTER, "Attempts that no worker started in time.", TASK),
     Meter("pyncette_dead_letters_total", Kind.COUNTER, "One-offs that were given up and kept.", TASK),
     Meter("pyncette_paused_total", Kind.COUNTER, "Entries that were paused because a run of them failed.", TASK),
     Meter("pyncette_quarantined_total", Kind.COUNTER, "Times that a record could not be read or understood."),

@@ -37,9 +37,7 @@ class Beat:
         oldest = None if due_for is None else Instant(now - int(due_for * 1000))
         after = Instant(now + int(next_in * 1000))
         return (
-            self.asks()
-            .answered()
-            .see(events.Claimed(lane=0, count=count, now=now, oldest=oldest, next_ready_at=after))
+            self.asks().answered().see(events.Claimed(lane=0, count=count, now=now, oldest=oldest, next_ready_at=after))
         )
 
     def starts(self) -> Beat:
