@@ -22,7 +22,7 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.publisher import Outgoing
 from celery_pyncette.entries import StaticDefinitions
-from celery_pyncette.runtime import FAREWELL, Runtime
+from celery_pyncette.runtime import FAREWELL, Lookout, Runtime
 from celery_pyncette.seed import read_last_runs
 from celery_pyncette.settings import Settings
 from celery_pyncette.translate import StaticEntry, celery_schedule_of, translate_all
