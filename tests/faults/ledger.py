@@ -28,10 +28,9 @@ class Message:
     def occurrence(self) -> Occurrence:
         return self.entry, self.due_at
 
-    @property
-    def lag(self) -> float:
-        """Seconds from due to received."""
-        return (self.at - self.due_at) / 1000
+    def gap(self, fault_at: float) -> float:
+        """Seconds from due, or from the fault if it was due before, to received; negative if it came before both."""
+        return self.at / 1000 - max(self.due_at / 1000, fault_at)
 
 
 class Drain:
@@ -114,9 +113,9 @@ def copies(messages: Iterable[Message]) -> list[Message]:
     return again
 
 
-def first_lags(messages: Iterable[Message]) -> dict[Occurrence, float]:
-    """How late each occurrence first arrived, in seconds."""
-    lags: dict[Occurrence, float] = {}
+def gaps(messages: Iterable[Message], fault_at: float) -> dict[Occurrence, float]:
+    """The gap before each occurrence first arrived, in seconds."""
+    found: dict[Occurrence, float] = {}
     for message in messages:
-        lags.setdefault(message.occurrence, message.lag)
-    return lags
+        found.setdefault(message.occurrence, message.gap(fault_at))
+    return found

@@ -15,7 +15,7 @@ from pathlib import Path
 from celery_pyncette.core.records import Record
 from celery_pyncette.stores import open_store
 from celery_pyncette.stores.protocol import Query, Store
-from tests.faults.ledger import Anchored, Drain, Message, copies, doubled, first_lags
+from tests.faults.ledger import Anchored, Drain, Message, copies, doubled, gaps
 from tests.support.brokers import Broker
 from tests.support.process import Process, Processes
 from tests.support.wait import wait_until
@@ -179,17 +179,21 @@ class Stage:
                 assert beat.terminate(15) == 0, beat.tail()
         assert self.drain.error is None, self.drain.error
 
-    def account(self, *, lag: float | None = CLAIM_TIME + 1, lag_of: str = "", most_copies: int = BATCH) -> None:
-        """What must be so in the end: nothing doubled, few copies, nothing late, and the counters agree."""
+    def account(
+        self, *, gap: float = CLAIM_TIME + 1, fault_at: float = 0.0, gap_of: str = "", most_copies: int = BATCH
+    ) -> None:
+        """What must be so in the end: nothing doubled, few copies, no long gap, and the counters agree.
+
+        :param fault_at: what was due before it may be late by the gap from then on; seconds by this host's clock.
+        """
         messages = list(self.drain.messages)
         assert doubled(messages) == set()
         again = copies(messages)
         assert [message for message in again if message.entry.startswith(MOST)] == [], "at most once was doubled"
         assert len(again) <= most_copies, f"{len(again)} copies"
-        if lag is not None:
-            lags = first_lags(self.drain.of(lag_of))
-            worst = max(lags, key=lambda occurrence: lags[occurrence])
-            assert lags[worst] <= lag, f"{worst} came {lags[worst]:.2f} s after it was due"
+        found = gaps(self.drain.of(gap_of), fault_at)
+        worst = max(found, key=lambda occurrence: found[occurrence])
+        assert found[worst] <= gap, f"{worst} came after a gap of {found[worst]:.2f} s"
         for record in self.records():
             counters = record.counters
             assert counters.expected == counters.started + counters.skipped, record

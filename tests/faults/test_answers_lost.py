@@ -63,7 +63,7 @@ def test_an_answer_of_the_broker_is_lost_at_publish(stage: Stage, proxy_to: Call
         stage.until_all_sent(anchored, deadline=15)
         stage.assert_nobody_died()
         stage.stop()
-    stage.account(lag=5 + CLAIM_TIME + 1, most_copies=3 * BATCH)
+    stage.account(gap=5 + CLAIM_TIME + 1, most_copies=3 * BATCH)
     assert copies(message for message in stage.drain.messages if message.entry.startswith(MOST)) == []
 
 

@@ -36,7 +36,7 @@ def test_the_store_is_killed_in_the_middle_of_a_batch_and_comes_back_with_its_da
         stage.until_all_sent(anchored, deadline=CLAIM_TIME + 10)
         stage.assert_nobody_died()
         stage.stop()
-    stage.account(lag=outage + CLAIM_TIME + 1)
+    stage.account(fault_at=back_at - outage, gap=outage + CLAIM_TIME + 1)
 
 
 @pytest.mark.parametrize(("store", "broker"), crossed(("redis",), diagonal=[("redis", "redis")], own=True))
