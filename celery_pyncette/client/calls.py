@@ -15,6 +15,7 @@ from celery_pyncette.client.bulk import Bulk, BulkError, BulkResult
 from celery_pyncette.client.defining import Wanted, define, remove
 from celery_pyncette.client.desk import Desk, desk_of
 from celery_pyncette.client.finding import TaskPage, Wish, located, origin_of, page_of
+from celery_pyncette.client.joining import store_within
 from celery_pyncette.core.due_times import times_of
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.instants import Instant, instant_of
@@ -70,14 +71,14 @@ def schedule_task(
     :param policy: a ``Policy`` or a dict of its fields; what it leaves open is decided by the beat at dispatch.
     :param tenant: whatever you like to group by; kept, and shown.
     :param force: replace also what is the same: due anew, counted anew.
-    :param connection: not supported yet.
+    :param connection: a SQLAlchemy connection or session to the store's database: the entry is there if and when its
+        transaction commits. SQL stores only.
     :raises InvalidEntry: naming field, value and rule. :raises AppNotChosen: if no app can be told.
+    :raises WrongDatabase: for a ``connection`` to another database than the store's.
     :raises StoreNotConfigured: without ``pyncette_store_url``. :raises StoreUnavailable: after the clients' time-out;
         it may have been done nevertheless, and calling again is safe.
     """
     desk = desk_of(choose(app, task))
-    if connection is not None:
-        raise InvalidEntry("connection", connection, "scheduling in your own transaction is not supported yet", name)
     form = Form(
         task=task,
         name=name,
@@ -95,12 +96,12 @@ def schedule_task(
         policy=policy,
         tenant=tenant,
     )
-    return _defined(desk, form, force)
+    return _defined(desk, form, force, connection)
 
 
-def _defined(desk: Desk, form: Form, force: bool) -> TaskState:
+def _defined(desk: Desk, form: Form, force: bool, connection: object) -> TaskState:
     wanted = Wanted(desk, form, desk.static, force=force)
-    (edit,) = define(desk, desk.store, [wanted])
+    (edit,) = define(desk, store_within(desk, connection), [wanted])
     if edit.error is not None:
         raise edit.error
     assert edit.after is not None
@@ -129,15 +130,18 @@ def schedule_tasks(
     return Bulk(desk_of(choose(app)), batch, force, on_error).run(specs)
 
 
-def unschedule_task(name: str, *, generation: str | None = None, app: Celery | None = None) -> bool:
+def unschedule_task(
+    name: str, *, generation: str | None = None, connection: Any = None, app: Celery | None = None
+) -> bool:
     """Remove a dynamic entry; a run that is going on goes on, and nothing follows it.
 
     :param generation: remove it only if it is still that very definition, as ``TaskState.generation`` said.
+    :param connection: as in ``schedule_task``: it is removed if and when that transaction commits.
     :return: whether there was one.
     :raises InvalidEntry: for a static entry: that is taken out of ``beat_schedule``, or paused.
     """
     desk = desk_of(choose(app))
-    return remove(desk, desk.store, check_name("name", name), generation)
+    return remove(desk, store_within(desk, connection), check_name("name", name), generation)
 
 
 def get_task(name: str, *, origin: str | None = None, app: Celery | None = None) -> TaskState | None:

@@ -67,7 +67,7 @@ class Wanted:
         return Write(record=after)
 
     def _created(self, now: Instant) -> Record:
-        return create(self.definition, now, self._times(now), epoch=self._desk.epoch)
+        return create(self.definition, now, self._times(now), epoch=self._desk.meta.epoch)
 
     def _replaced(self, before: Record, now: Instant) -> Record | None:
         gone = before.removed or before.dead is not None

@@ -60,9 +60,12 @@ class Desk:
         return store
 
     @property
-    def epoch(self) -> int:
-        """The store's epoch, as it was when this process first looked."""
-        return 0 if self._meta is None else self._meta.epoch
+    def meta(self) -> Meta:
+        """What the namespace says of itself, as it was when this process first looked. Errors as of :attr:`store`."""
+        if self._meta is None:
+            _ = self.store
+        assert self._meta is not None
+        return self._meta
 
     def rules(self, spec: EntrySpec, schedule: Schedule | None, *, strict: bool = False) -> Rules:
         """The rules of an entry; ``strict`` as in ``Facts``. :raises InvalidEntry: if they contradict each other."""
