@@ -274,7 +274,7 @@ def test_names_are_distinct_and_say_what_they_are():
 @pytest.mark.parametrize("accept", ["", "text/plain", "application/openmetrics-text; version=1.0.0"])
 def test_the_page_can_be_read_in_each_format(accept: str):
     page, content_type = Numbers(events.TickBegan()).metrics.page(accept)
-    assert content_type.split(";")[0] == (accept.split(";")[0] or "text/plain")
+    assert content_type.split(";")[0] == (accept.split(";", maxsplit=1)[0] or "text/plain")
     families = list(text_string_to_metric_families(page.decode().replace("# EOF\n", "")))
     assert {sample.name for family in families for sample in family.samples} >= {"pyncette_ticks_total"}
 
