@@ -17,7 +17,7 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.engine.conductor import Conductor, Post
 from celery_pyncette.engine.definitions import Definitions
 from celery_pyncette.engine.publisher import Publisher
-from celery_pyncette.engine.results import Bounded, Results
+from celery_pyncette.engine.results import Bounded, Source
 from celery_pyncette.events import Observers
 from celery_pyncette.observe.logs import LogObserver
 from celery_pyncette.observe.lookout import Lookout, shared_metrics
@@ -82,7 +82,7 @@ class Runtime:
         definitions: Definitions,
         publisher: Publisher,
         last_runs: Callable[[], Mapping[str, Instant]],
-        results: Results | None = None,
+        results: Source | None = None,
     ) -> Conductor:
         """A beat's work, over a store of its own.
 
@@ -105,9 +105,8 @@ class Runtime:
             create=settings.store_create,
         )
         store = self.open_store(settings.beat_store_timeout / 1000)
-        if results is not None:
-            results = Bounded(results, settings.claim_time / 1000 * _HEARING)
-        return Conductor(post, store, definitions, publisher, self.observers, self.clock, results)
+        asked = None if results is None else Bounded(results, settings.claim_time / 1000 * _HEARING)
+        return Conductor(post, store, definitions, publisher, self.observers, self.clock, asked)
 
     def lookout(self, tasks: Iterable[str] = ()) -> Lookout:
         """What watches a beat of this process, and answers for it over HTTP if that is asked for.

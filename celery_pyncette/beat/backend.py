@@ -31,25 +31,43 @@ _EXPIRED = "expired"
 
 
 class BackendResults:
-    """An ``engine.results.Results`` over an app's result backend; used from one thread.
+    """An ``engine.results.Source``: an app's result backend, in an instance of its own; used from one thread.
 
     What is neither over nor pending is at work: STARTED, RETRY, and the states of a task's own.
     """
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._backend: Any = None
 
-    def states(self, ids: Sequence[str]) -> Mapping[str, Backend]:
-        """See ``Results``. Raises whatever the backend does."""
-        backend: Any = self._app.backend  # one per thread
-        read = _reader_of(backend)
-        found: dict[str, Backend] = {}
-        for start in range(0, len(ids), BATCH):
-            for task_id, state in read(backend, ids[start : start + BATCH]):
-                said = _STATES.get(state, Backend.STARTED)
-                if said is not None and not (said is Backend.REVOKED and _has_expired(backend, task_id)):
-                    found[task_id] = said
-        return found
+    def read(self, ids: Sequence[str]) -> Iterator[tuple[str, Backend | None]]:
+        """See ``Source``."""
+        try:
+            backend = self._backend = self._backend or _backend_of(self._app)
+            read = _reader_of(backend)
+            for start in range(0, len(ids), BATCH):
+                for task_id, state in read(backend, ids[start : start + BATCH]):
+                    said = _STATES.get(state, Backend.STARTED)
+                    too_late = said is Backend.REVOKED and _has_expired(backend, task_id)
+                    yield task_id, None if too_late else said
+        except Exception:
+            self.close()  # its connections may be broken
+            raise
+
+    def close(self) -> None:
+        """Give the connections up; a later question makes others."""
+        backend, self._backend = self._backend, None
+        if hasattr(backend, "session_manager"):
+            backend.session_manager.invalidate(backend.url)
+
+
+def _backend_of(app: Celery) -> Any:
+    kind, url = backends.by_url(app.backend_cls or app.conf.result_backend, app.loader)
+    backend = kind(app=app, url=url)
+    if hasattr(backend, "session_manager"):
+        # SQL: else it connects anew for each question; so say its workers' children, which keep their connections.
+        backend.session_manager.forked = True
+    return backend
 
 
 def why_unreadable(app: Celery) -> str | None:
@@ -88,15 +106,16 @@ def _by_query(backend: Any, ids: Sequence[str]) -> _Found:
     task = backend.task_cls
     session = backend.ResultSession()
     with session_cleanup(session):
-        yield from session.query(task.task_id, task.status).filter(task.task_id.in_(ids)).all()
+        found = dict(session.query(task.task_id, task.status).filter(task.task_id.in_(ids)).all())
+    for task_id in ids:
+        yield task_id, found.get(task_id, states.PENDING)
 
 
 def _by_mget(backend: Any, ids: Sequence[str]) -> _Found:
     """Redis: one MGET of the backend's own keys."""
     values = backend.mget([backend.get_key_for_task(one) for one in ids])
     for task_id, value in zip(ids, values, strict=True):
-        if value is not None:
-            yield task_id, _status(task_id, backend.decode, value)
+        yield task_id, states.PENDING if value is None else _status(task_id, backend.decode, value)
 
 
 def _one_by_one(backend: Any, ids: Sequence[str]) -> _Found:

@@ -6,9 +6,10 @@ because to send it again might start it twice.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,8 @@ from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.lifecycle import Backend, task_id
 from celery_pyncette.core.records import Key, Occurrence, Record, Run
 from celery_pyncette.events import Observers, ResultsBack, ResultsLost
+
+logger = logging.getLogger(__name__)
 
 #: The oldest copies are not asked for: more of them than this have expired for days.
 MOST_ATTEMPTS = 64
@@ -27,13 +30,20 @@ class ResultsUnavailable(PyncetteError):
     """The result backend cannot be asked now, or did not answer in time."""
 
 
+class Source(Protocol):
+    """A result backend, however slow."""
+
+    def read(self, ids: Sequence[str]) -> Iterator[tuple[str, Backend | None]]:
+        """Each task id with what is known of it: None if nothing is, or if it is not started. Raises what it likes."""
+
+
 class Results(Protocol):
-    """The reading side of a result backend."""
+    """Who is asked what became of runs, and answers in bounded time."""
 
-    def states(self, ids: Sequence[str]) -> Mapping[str, Backend]:
-        """What is known of each task id; what is unknown, or not started yet, is left out.
+    def states(self, ids: Sequence[str]) -> Mapping[str, Backend | None]:
+        """As ``Source.read``; ids that there was no time for are left out.
 
-        :raises ResultsUnavailable: if it cannot be asked.
+        :raises ResultsUnavailable: if there was none for any of them.
         """
 
 
@@ -100,47 +110,58 @@ class Hearing:
             self._observers.see(ResultsLost(error=f"{type(error).__name__}: {error}"))
 
 
-def _strongest(ids: Sequence[str], states: Mapping[str, Backend]) -> Heard:
+def _strongest(ids: Sequence[str], states: Mapping[str, Backend | None]) -> Heard:
+    if any(one not in states for one in ids):
+        return Heard(answered=False)
     for state in _STRONGEST:
         for one in ids:
-            if states.get(one) is state:
+            if states[one] is state:
                 return Heard(state, one)
     return Heard()
 
 
 class Bounded:
-    """``Results`` that answer within ``patience`` seconds, or raise; they are asked in a thread of their own.
+    """``Results`` over a source that may be slow, or hang: it is asked in a thread of its own.
 
-    A question that hangs is not asked twice: until it is answered, every other fails at once.
+    After ``patience`` seconds what it has said so far is the answer. A question that hangs is not asked
+    twice: until the source has come back from it, every other fails at once.
     """
 
-    def __init__(self, results: Results, patience: float) -> None:
-        self._results = results
+    def __init__(self, source: Source, patience: float) -> None:
+        self._source = source
         self._patience = patience
         self._questions: queue.SimpleQueue[_Question] = queue.SimpleQueue()
-        self._open: _Question | None = None
+        self._last: _Question | None = None
         self._thread: threading.Thread | None = None
 
-    def states(self, ids: Sequence[str]) -> Mapping[str, Backend]:
-        """See ``Results``."""
-        if self._open is not None and not self._open.done.is_set():
+    def states(self, ids: Sequence[str]) -> Mapping[str, Backend | None]:
+        """See ``Results``; raises what the source raised before it said anything."""
+        if self._last is not None and not self._last.done.is_set():
             raise ResultsUnavailable("the result backend has not answered the last question yet")
         if self._thread is None:
             self._thread = threading.Thread(target=self._answer, name="pyncette-results", daemon=True)
             self._thread.start()
-        question = self._open = _Question(ids)
+        question = self._last = _Question(ids)
         self._questions.put(question)
-        if not question.done.wait(self._patience):
+        in_time = question.done.wait(self._patience)
+        question.enough.set()
+        answer = dict(question.answer)
+        if not answer and question.error is not None:
+            raise question.error
+        if not answer and not in_time:
             raise ResultsUnavailable(f"the result backend did not answer within {self._patience:g} s")
         if question.error is not None:
-            raise question.error
-        return question.answer
+            logger.info("results_broken_off: %s", question.error, extra={"error": str(question.error)})
+        return answer
 
     def _answer(self) -> None:
         while True:
             question = self._questions.get()
             try:
-                question.answer = self._results.states(question.ids)
+                for task_id, state in self._source.read(question.ids):
+                    question.answer.append((task_id, state))
+                    if question.enough.is_set():
+                        break
             except BaseException as error:  # noqa: BLE001 - told to the one who asked
                 question.error = error
             question.done.set()
@@ -150,5 +171,6 @@ class _Question:
     def __init__(self, ids: Sequence[str]) -> None:
         self.ids = ids
         self.done = threading.Event()
-        self.answer: Mapping[str, Backend] = {}
+        self.enough = threading.Event()
+        self.answer: list[tuple[str, Backend | None]] = []
         self.error: BaseException | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from celery_pyncette.core.lifecycle import Backend, task_id
@@ -19,18 +19,22 @@ AT_MOST_GATED = replace(AT_MOST, gated=True)
 
 
 class ToldResults:
-    """`Results` out of a dict; raises while `down`; remembers what it was asked."""
+    """`Results`, or a `Source`, out of a dict; raises while `down`, has no time for the `unsaid`."""
 
     def __init__(self) -> None:
         self.known: dict[str, Backend] = {}
         self.asked: list[list[str]] = []
         self.down: Exception | None = None
+        self.unsaid: set[str] = set()
 
-    def states(self, ids: Sequence[str]) -> Mapping[str, Backend]:
+    def states(self, ids: Sequence[str]) -> Mapping[str, Backend | None]:
         self.asked.append(list(ids))
         if self.down is not None:
             raise self.down
-        return {one: self.known[one] for one in ids if one in self.known}
+        return {one: self.known.get(one) for one in ids if one not in self.unsaid}
+
+    def read(self, ids: Sequence[str]) -> Iterator[tuple[str, Backend | None]]:
+        yield from self.states(ids).items()
 
 
 class AwareDesk(Desk):

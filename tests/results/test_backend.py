@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -68,6 +69,24 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return as_sqlalchemy(str(request.getfixturevalue(f"{request.param}_url")).replace("mariadb://", "mysql://"))
 
 
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while READERS:
+        READERS.pop().close()
+
+
+READERS: list[BackendResults] = []
+
+
+def said_of(results: BackendResults, ids: list[str]) -> dict[str, Backend]:
+    """What is known; every id is answered, also if nothing is."""
+    READERS.append(results)
+    answer = list(results.read(ids))
+    assert [task_id for task_id, _ in answer] == ids
+    return {task_id: state for task_id, state in answer if state is not None}
+
+
 def store_all(app: Celery) -> None:
     """As a worker does."""
     for task_id, (state, result) in STORED.items():
@@ -77,14 +96,13 @@ def store_all(app: Celery) -> None:
 @pytest.mark.parametrize("conf", [{}, {"result_extended": True}], ids=str)
 def test_the_states_of_many_ids_are_read_at_once(url: str, conf: dict[str, Any]) -> None:
     store_all(app_with(url, **conf))
-    beat = BackendResults(app_with(url, **conf))
-    assert beat.states([*STORED, "never heard of"]) == SAID
+    assert said_of(BackendResults(app_with(url, **conf)), [*STORED, "never heard of"]) == SAID
 
 
 @pytest.mark.store("redis")
 def test_compressed_results_are_read(redis_url: str) -> None:
     store_all(app_with(redis_url, result_compression="gzip"))
-    assert BackendResults(app_with(redis_url)).states(list(STORED)) == SAID
+    assert said_of(BackendResults(app_with(redis_url)), list(STORED)) == SAID
 
 
 def test_more_ids_than_fit_into_one_question(url: str) -> None:
@@ -92,24 +110,36 @@ def test_more_ids_than_fit_into_one_question(url: str) -> None:
     for task_id in ("id-0", "id-7", "id-23"):
         app.backend.store_result(task_id, None, states.SUCCESS)
     with patch.object(reading, "BATCH", 7):
-        found = BackendResults(app).states([f"id-{number}" for number in range(24)])
+        found = said_of(BackendResults(app), [f"id-{number}" for number in range(24)])
     assert found == dict.fromkeys(["id-0", "id-7", "id-23"], Backend.SUCCESS)
 
 
 def test_a_state_is_never_remembered(url: str) -> None:
     worker, beat = app_with(url), BackendResults(app_with(url))
     worker.backend.store_result("one", None, states.STARTED)
-    assert beat.states(["one"]) == {"one": Backend.STARTED}
+    assert said_of(beat, ["one"]) == {"one": Backend.STARTED}
     worker.backend.store_result("one", None, states.SUCCESS)
-    assert beat.states(["one"]) == {"one": Backend.SUCCESS}
+    assert said_of(beat, ["one"]) == {"one": Backend.SUCCESS}
 
 
 @pytest.mark.store("redis")
 def test_redis_is_asked_once_for_a_batch(redis_url: str) -> None:
     app = app_with(redis_url)
     with patch.object(type(app.backend), "mget", autospec=True, side_effect=type(app.backend).mget) as mget:
-        BackendResults(app).states([f"id-{number}" for number in range(400)])
+        said_of(BackendResults(app), [f"id-{number}" for number in range(400)])
     assert mget.call_count == 1
+
+
+@pytest.mark.store("postgresql")
+def test_sql_is_asked_over_one_connection(postgresql_url: str) -> None:
+    beat = BackendResults(app_with(as_sqlalchemy(postgresql_url)))
+    said_of(beat, ["one"])
+    engines = beat._backend.session_manager._engines
+    [engine] = engines.values()
+    for _ in range(5):
+        said_of(beat, ["one"])
+    assert list(engines.values()) == [engine]
+    assert engine.pool.checkedin() == 1
 
 
 def test_a_result_that_cannot_be_decoded_counts_as_at_work(url: str, tmp_path: Path) -> None:
@@ -117,13 +147,13 @@ def test_a_result_that_cannot_be_decoded_counts_as_at_work(url: str, tmp_path: P
     if not hasattr(app.backend, "set"):
         pytest.skip("no result is decoded to read its state")
     app.backend.set(app.backend.get_key_for_task("one"), b"\x00 no JSON")
-    assert BackendResults(app).states(["one"]) == {"one": Backend.STARTED}
+    assert said_of(BackendResults(app), ["one"]) == {"one": Backend.STARTED}
 
 
 def test_a_backend_that_is_away_raises() -> None:
     app = app_with("redis://127.0.0.1:1/0")
     with pytest.raises(Exception, match=r"refused|connect"):
-        BackendResults(app).states(["one"])
+        said_of(BackendResults(app), ["one"])
 
 
 @pytest.mark.parametrize(

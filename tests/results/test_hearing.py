@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -110,17 +110,27 @@ def test_a_backend_that_is_away_is_told_once_and_again_when_it_is_back(
     assert events.seen[1:] == [ResultsBack()]
 
 
+def test_a_run_is_not_decided_on_until_all_its_attempts_are_answered(hearing: Hearing, results: ToldResults) -> None:
+    run = replace(RUN, attempt=2, unstarted=1)
+    results.unsaid = {id_of(KEY, run, 1)}
+    assert hearing.hear([record(run), record(key=Key("d:other"))]) == {
+        KEY: Heard(answered=False),
+        Key("d:other"): Heard(),
+    }
+
+
 class Slow:
-    """Answers when it is let."""
+    """Says one id each time it is let."""
 
     def __init__(self) -> None:
-        self.let = threading.Event()
+        self.let = threading.Semaphore(0)
         self.asked = 0
 
-    def states(self, ids: Sequence[str]) -> Mapping[str, Backend]:
+    def read(self, ids: Sequence[str]) -> Iterator[tuple[str, Backend | None]]:
         self.asked += 1
-        assert self.let.wait(10)
-        return {"a": Backend.SUCCESS}
+        for one in ids:
+            assert self.let.acquire(timeout=10)
+            yield one, Backend.SUCCESS
 
 
 def test_a_backend_that_hangs_costs_its_time_once() -> None:
@@ -132,8 +142,17 @@ def test_a_backend_that_hangs_costs_its_time_once() -> None:
         with pytest.raises(ResultsUnavailable, match="last question"):
             bounded.states(["a"])
     assert slow.asked == 1
-    slow.let.set()
+    slow.let.release(2)
     wait_until(lambda: bounded.states(["a"]) == {"a": Backend.SUCCESS}, swallow=(ResultsUnavailable,))
+
+
+def test_a_slow_backend_is_taken_at_what_it_had_time_to_say() -> None:
+    slow = Slow()
+    bounded = Bounded(slow, 0.3)
+    slow.let.release(3)
+    assert bounded.states(list("abcdef")) == dict.fromkeys("abc", Backend.SUCCESS)
+    slow.let.release(10)
+    wait_until(lambda: len(bounded.states(list("def"))) == 3, swallow=(ResultsUnavailable,))
 
 
 def test_an_error_of_the_backend_is_raised_as_it_is(results: ToldResults) -> None:
@@ -141,4 +160,13 @@ def test_an_error_of_the_backend_is_raised_as_it_is(results: ToldResults) -> Non
     with pytest.raises(OSError, match="no route"):
         Bounded(results, 5).states(["a"])
     results.down = None
-    assert Bounded(results, 5).states(["a"]) == {}
+    assert Bounded(results, 5).states(["a"]) == {"a": None}
+
+
+def test_what_was_said_before_an_error_counts() -> None:
+    class Broken:
+        def read(self, ids: Sequence[str]) -> Iterator[tuple[str, Backend | None]]:
+            yield ids[0], None
+            raise OSError("reset")
+
+    assert Bounded(Broken(), 5).states(["a", "b"]) == {"a": None}
