@@ -44,7 +44,7 @@ class Post:
         if install:
             interceptor.install(self.app)
         self.seen = Seen()
-        self.app.task(self._add, name="proj.add")
+        self.app.task(self._add, name="proj.add", shared=False)
         if founded:
             store = desk_of(self.app).runtime.open_store()
             store.prepare(Founding(fingerprint="tests"))
