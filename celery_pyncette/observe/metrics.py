@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -50,6 +51,8 @@ class Metrics:
         self._meters: dict[str, Any] = {
             meter.name: _made(meter, self.registry) for meter in (*THIRTEEN, *COUNTED, *WORKER)
         }
+        for pair in itertools.product(("start", "success", "failure", "miss"), ("sent", "failed", "dropped")):
+            self._meters["pyncette_pings_total"].labels(*pair)
         self._task = Bounded(MOST_TASKS)
         self._word = Bounded(MOST_WORDS)
         self._expected: set[str] = set()
@@ -68,6 +71,7 @@ class Metrics:
             events.UsedUp: self._used_up,
             events.Repeated: self._repeated,
             events.Claimed: lambda e: self._observe("pyncette_claim_batch_size", e.count, _LANES.get(e.lane, OTHER)),
+            events.RunStarted: self._run_started,
             events.StartRefused: lambda e: self._worded("pyncette_refused_total", e.task, e.reason),
             events.ForgedTicket: lambda e: self._worded("pyncette_refused_total", e.task, "forged"),
             events.Reported: lambda e: self._worded("pyncette_reported_total", e.task, e.outcome),
@@ -160,6 +164,11 @@ class Metrics:
         if event.attempt == 1:
             self._observe("pyncette_tasks_staleness_seconds", event.lag, task)
 
+    def _run_started(self, event: events.RunStarted) -> None:
+        task = self._task(event.task)
+        self._add("pyncette_started_total", 1, task)
+        self._meters["pyncette_leases_lost_total"].labels(task)
+
     def _used_up(self, event: events.UsedUp) -> None:
         self._worded("pyncette_finished_total", event.task, event.outcome)
         if event.outcome == _ABANDONED:
@@ -193,7 +202,6 @@ _BY_TASK: Mapping[type[events.Event], str] = {
     events.NotStarted: "pyncette_not_started_total",
     events.Buried: "pyncette_dead_letters_total",
     events.Paused: "pyncette_paused_total",
-    events.RunStarted: "pyncette_started_total",
     events.GateStoreDown: "pyncette_gate_store_down_total",
     events.LeaseLost: "pyncette_leases_lost_total",
     events.ReportDropped: "pyncette_reports_dropped_total",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 
@@ -61,10 +62,8 @@ def test_the_table_of_the_documentation_is_what_a_beat_tells(
     def note(state: str, address: str) -> None:
         """The statuses once they are what the page says; else what they came to be."""
         expected = documented().get(state)
-        try:
+        with contextlib.suppress(AssertionError):
             wait_until(lambda: told(address) == expected, PATIENCE, every=0.2)
-        except AssertionError:
-            pass
         seen[state] = told(address)
 
     store.refuse()
