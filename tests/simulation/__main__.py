@@ -29,30 +29,38 @@ def first_seed(mutant: Mutant, seeds: range) -> tuple[int, str] | None:
 
 def _search(limit: int) -> int:
     missed = 0
-    for mutant in MUTANTS.values():
+    for name, mutant in MUTANTS.items():
         found = first_seed(mutant, range(limit))
         missed += found is None
+        _say(f"{name}: {'NOT FOUND' if found is None else f'seed {found[0]}: {found[1]}'}")
     return missed
 
 
 def _run_all(seeds: range) -> int:
-    _started, tally, broken = time.process_time(), Counter[str](), 0
+    started, tally, broken = time.process_time(), Counter[str](), 0
     for seed in seeds:
         try:
             ran: Ran = run(seed)
-        except Violation:
+        except Violation as violation:
             broken += 1
+            _say(f"seed {seed}: {violation}")
             continue
         tally.update({"runs": 1, "faulty": ran.hit > 0, "short": ran.steps < STEPS})
         tally.update({name: getattr(ran, name) for name in ("steps", "hit", "arrived", "skipped", "copies", "edits")})
+    _say(f"{dict(tally)}, {broken} broken, {time.process_time() - started:.0f} s of CPU")
     return broken
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def main(arguments: list[str]) -> int:
     if arguments[:1] == ["mutants"]:
-        return _search(int(arguments[1]))
+        return min(1, _search(int(arguments[1])))
     bounds = [int(argument) for argument in arguments] or [20_000]
-    return _run_all(range(*bounds) if len(bounds) == 2 else range(bounds[0]))
+    return min(1, _run_all(range(*bounds) if len(bounds) == 2 else range(bounds[0])))
 
 
 if __name__ == "__main__":
