@@ -138,11 +138,11 @@ def test_revoked_with_no_worker_up_it_never_runs(field: Field):
     field.beat()
     app = field.app()
     add = app.tasks["proj.add"]
-    revoked = add.apply_async((1,), countdown=WAIT)
-    other = add.apply_async((2,), countdown=WAIT)
+    due_at = time.time() + 12
+    revoked, other = (add.apply_async((number,), countdown=12) for number in (1, 2))
     field.elsewhere(f"proj.app.control.revoke({revoked.id!r})")
     assert revoked.state == "REVOKED"
-    field.settle(WAIT + 1)
+    field.settle(max(0, due_at - time.time()) + 1)
     field.worker()
     assert other.get(timeout=PATIENCE) == 2
     assert [run["id"] for run in field.runs()] == [other.id]
@@ -166,7 +166,7 @@ def test_expired_before_any_beat_could_send_it(field: Field):
 @pytest.mark.parametrize("parks", [True, False], ids=["parked", "native"])
 def test_an_eta_beyond_the_visibility_timeout(field: Field, parks: bool):
     """Celery issue of many years: the broker hands the message out again and again while a worker waits with it."""
-    options = {"visibility_timeout": 2, "unacked_restore_interval": 1}
+    options = {"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
     field.write(broker_transport_options=options, pyncette_delay_queue=parks, worker_prefetch_multiplier=4)
     if parks:
         field.beat()
