@@ -116,15 +116,21 @@ EXTENSION = "\nfrom celery_pyncette import Pyncette\n\npyncette = Pyncette(app)\
 
 
 class Workshop:
-    """A project whose workers have the gate, its store and its broker."""
+    """A project whose workers have the gate, its store and its broker.
 
-    def __init__(self, directory: Path, processes: Processes, broker: Broker, store_url: str) -> None:
+    ``founded``: by us; else a beat does it.
+    """
+
+    def __init__(
+        self, directory: Path, processes: Processes, broker: Broker, store_url: str, *, founded: bool = True
+    ) -> None:
         self.directory = directory
         self.processes = processes
         self.broker = broker
         self.store_url = store_url
         self.store = open_store(store_url, "proj", timeout=5.0)
-        self.store.prepare(Founding(store_id=STORE_ID))
+        if founded:
+            self.store.prepare(Founding(store_id=STORE_ID))
         self.app = Celery("sender", set_as_current=False)
         self.app.conf.update(broker.settings)
 

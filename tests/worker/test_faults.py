@@ -20,7 +20,7 @@ from tests.support.proxy import TcpProxy
 from tests.support.wait import stays
 from tests.worker.support import EXTENSION, LEASE, PATIENCE, Workshop, a_record, a_ticket, put
 
-pytestmark = [pytest.mark.broker("redis"), pytest.mark.store("redis"), pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 MORE = (
     EXTENSION
@@ -243,9 +243,9 @@ def test_a_worker_that_is_shut_down_cold_has_not_run_it_successfully(workshop: W
 
 
 @pytest.fixture
-def shaky(tmp_path: Path, processes: Processes, redis_broker: Broker, own_persistent_redis: OwnRedis) -> Workshop:
+def shaky(tmp_path: Path, processes: Processes, quiet_broker: Broker, own_persistent_redis: OwnRedis) -> Workshop:
     """A workshop whose store can be killed."""
-    return Workshop(tmp_path, processes, redis_broker, own_persistent_redis.url)
+    return Workshop(tmp_path, processes, quiet_broker, own_persistent_redis.url)
 
 
 def test_a_store_that_is_away_while_tasks_run(shaky: Workshop, own_persistent_redis: OwnRedis):

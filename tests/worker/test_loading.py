@@ -95,8 +95,6 @@ def shared(self):
 """
 
 
-@pytest.mark.broker("redis")
-@pytest.mark.store("redis")
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 @pytest.mark.parametrize("how", ["imports", "extension"])
@@ -119,8 +117,6 @@ def test_a_shared_task_of_another_module_has_the_gate(workshop: Workshop, start:
     assert began["occurrence"] is True
 
 
-@pytest.mark.broker("redis")
-@pytest.mark.store("redis")
 @pytest.mark.timeout(90)
 def test_a_worker_with_a_wrong_setting_says_so_and_runs_ordinary_tasks(workshop: Workshop):
     workshop.write(pyncette_leese=5)
@@ -133,8 +129,6 @@ def test_a_worker_with_a_wrong_setting_says_so_and_runs_ordinary_tasks(workshop:
     assert json.dumps(workshop.said("began", ticket.task_id)) == "[]"
 
 
-@pytest.mark.broker("redis")
-@pytest.mark.store("redis")
 @pytest.mark.timeout(90)
 def test_a_worker_without_a_store_says_so_and_runs_ordinary_tasks(workshop: Workshop):
     workshop.write(pyncette_store_url=None)

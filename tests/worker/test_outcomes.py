@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.servers.catalogue import find
-from tests.support import brokers, databases
+from tests.support.brokers import Broker
+from tests.support.own_redis import OwnRedis
 from tests.support.process import Process, Processes
+from tests.worker.conftest import empty
 from tests.worker.support import EXTENSION, PATIENCE, Workshop, a_record, a_ticket, put
 
-pytestmark = [pytest.mark.broker("redis"), pytest.mark.store("redis"), pytest.mark.timeout(90)]
+pytestmark = pytest.mark.timeout(90)
 
 MORE = """
 def task(**options):
@@ -108,22 +109,16 @@ def forgets(self):
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    redis = find("redis").url
-    assert redis is not None
+def workshop(tmp_path_factory: pytest.TempPathFactory, quiet_redis: OwnRedis) -> Iterator[Workshop]:
     directory: Path = tmp_path_factory.mktemp("outcomes")
     processes = Processes(directory)
-    with (
-        brokers.redis_broker(redis) as broker,
-        databases.redis_database(redis) as store_url,
-        databases.redis_database(redis) as results,
-    ):
-        workshop = Workshop(directory, processes, broker, store_url)
-        workshop.write(EXTENSION + MORE, result_backend=results, task_track_started=True)
-        try:
-            yield workshop
-        finally:
-            processes.end()
+    workshop = Workshop(directory, processes, Broker("redis", quiet_redis.url, "q-outcomes"), quiet_redis.url)
+    workshop.write(EXTENSION + MORE, result_backend=quiet_redis.url, task_track_started=True)
+    try:
+        yield workshop
+    finally:
+        processes.end()
+        empty(quiet_redis)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.wait import stays
-from tests.worker.support import LEASE, PATIENCE, STORE_ID, Workshop
+from tests.worker.support import LEASE, PATIENCE, Workshop
 
-pytestmark = [pytest.mark.broker("redis"), pytest.mark.store("redis"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 POOLS = {
     "prefork": ("prefork", {}),
@@ -81,4 +81,3 @@ def test_ordinary_tasks_run_as_ever(workshop: Workshop, pool: str):
     ordinary = workshop.send({})
     workshop.until(lambda: workshop.said("ended", ordinary), "an ordinary task")
     assert workshop.said("began", ordinary)[0]["occurrence"] is None
-    assert STORE_ID
