@@ -39,6 +39,14 @@ if TYPE_CHECKING:
     from celery_pyncette.core.schedules import Cron as Cron
     from celery_pyncette.core.schedules import Every as Every
     from celery_pyncette.core.schedules import Once as Once
+    from celery_pyncette.delayed import DelayedCounts as DelayedCounts
+    from celery_pyncette.delayed import DelayedPage as DelayedPage
+    from celery_pyncette.delayed import DelayedState as DelayedState
+    from celery_pyncette.delayed import cancel_delayed as cancel_delayed
+    from celery_pyncette.delayed import count_delayed as count_delayed
+    from celery_pyncette.delayed import get_delayed as get_delayed
+    from celery_pyncette.delayed import list_delayed as list_delayed
+    from celery_pyncette.delayed import move_delayed as move_delayed
     from celery_pyncette.extension import Pyncette as Pyncette
     from celery_pyncette.worker.occurrence import current_occurrence as current_occurrence
     from celery_pyncette.worker.occurrence import heartbeat as heartbeat
@@ -51,6 +59,7 @@ _POLICIES = "celery_pyncette.core.policies"
 _SCHEDULES = "celery_pyncette.core.schedules"
 _OCCURRENCE = "celery_pyncette.worker.occurrence"
 _CLIENT = "celery_pyncette.client"
+_DELAYED = "celery_pyncette.delayed"
 _HOMES = {
     "Scheduler": "celery_pyncette.beat.scheduler",
     "Pyncette": "celery_pyncette.extension",
@@ -78,6 +87,14 @@ _HOMES = {
     "schedule_task": _CLIENT,
     "schedule_tasks": _CLIENT,
     "unschedule_task": _CLIENT,
+    "DelayedCounts": _DELAYED,
+    "DelayedPage": _DELAYED,
+    "DelayedState": _DELAYED,
+    "cancel_delayed": _DELAYED,
+    "count_delayed": _DELAYED,
+    "get_delayed": _DELAYED,
+    "list_delayed": _DELAYED,
+    "move_delayed": _DELAYED,
     "AppNotChosen": _ERRORS,
     "ConfigurationError": _ERRORS,
     "InvalidEntry": _ERRORS,
