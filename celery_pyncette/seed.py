@@ -58,7 +58,7 @@ class Seed:
     reason: str | None = None
 
 
-class _NotReadable(Exception):
+class NotReadable(Exception):
     """Why a file gives no seed, in a few words."""
 
 
@@ -67,12 +67,12 @@ def read_last_runs(path: str | Path) -> Seed:
 
     Stock beat's ``beat_schedule_filename`` is meant, under which the file may have a suffix such as ``.db``.
     """
-    file = _file_at(Path(path))
+    file = file_at(Path(path))
     if file is None:
         return Seed(reason="there is no schedule file")
     try:
-        entries = _load(_value(Path(path), file))
-    except _NotReadable as problem:
+        entries = load(value_of(Path(path), file))
+    except NotReadable as problem:
         reason = str(problem)
     except Exception as error:  # noqa: BLE001 - a corrupt file may raise anything; it must not stop a beat
         reason = f"it cannot be read: {type(error).__name__}: {str(error)[:200]}"
@@ -90,12 +90,13 @@ def seed_due(times: EntryTimes, last_run: Instant) -> Instant:
     return replace(times, frame=replace(times.frame, anchor=last_run)).next_after(last_run)
 
 
-def _file_at(path: Path) -> Path | None:
+def file_at(path: Path) -> Path | None:
+    """The file of a schedule, under the suffix that it has here; None if there is none."""
     names = [path, *(path.with_name(path.name + suffix) for suffix in (".db", ".dir", ".dat", ".pag"))]
     return next((name for name in names if name.is_file()), None)
 
 
-def _value(path: Path, file: Path) -> bytes:
+def value_of(path: Path, file: Path) -> bytes:
     """The pickle of all entries."""
     with file.open("rb") as opened:
         head = opened.read(16)
@@ -103,11 +104,11 @@ def _value(path: Path, file: Path) -> bytes:
         return _from_sqlite(file)
     kind = dbm.whichdb(str(path)) or dbm.whichdb(str(file))
     if not kind:
-        raise _NotReadable("it is no schedule file of a known kind")
+        raise NotReadable("it is no schedule file of a known kind")
     try:
         module = importlib.import_module(kind)
     except ImportError:
-        raise _NotReadable(f"it was written with {kind}, which this Python lacks") from None
+        raise NotReadable(f"it was written with {kind}, which this Python lacks") from None
     # "u": gdbm would lock it, and a stock beat that still runs holds the lock.
     with closing(module.open(str(path if kind != "dbm.gnu" else file), "ru" if kind == "dbm.gnu" else "r")) as shelf:
         return _checked(shelf.get(_ENTRIES))
@@ -123,14 +124,14 @@ def _from_sqlite(file: Path) -> bytes:
 
 def _checked(value: Any) -> bytes:
     if value is None:
-        raise _NotReadable("it holds no entries")
+        raise NotReadable("it holds no entries")
     data = bytes(value)
     if len(data) > _LARGEST:
-        raise _NotReadable(f"its entries take {len(data)} bytes, more than {_LARGEST}")
+        raise NotReadable(f"its entries take {len(data)} bytes, more than {_LARGEST}")
     return data
 
 
-class _StandIn:
+class StandIn:
     """In the place of any class or function of Celery: takes everything, does nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -143,34 +144,42 @@ class _StandIn:
         return id(self)
 
 
-class _StandInEntry(_StandIn):
-    """In the place of ``celery.beat.ScheduleEntry(name, task, last_run_at, ...)``."""
+class StandInEntry(StandIn):
+    """In the place of ``celery.beat.ScheduleEntry``.
+
+    ``args``: name, task, last_run_at, total_run_count, schedule, args, kwargs, options.
+    """
 
     @property
     def last_run_at(self) -> Any:
         return self.args[2] if len(self.args) > 2 else None
 
 
-class _Unpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
+    """Makes plain data, and stand-ins for what is Celery's.
+
+    :raises NotReadable: for a pickle that names anything else.
+    """
+
     def find_class(self, module: str, name: str) -> Any:
         if module == "celery.beat" and name == "ScheduleEntry":
-            return _StandInEntry
+            return StandInEntry
         if module.partition(".")[0] == "celery":
-            return _StandIn
+            return StandIn
         if (module, name) == ("builtins", "getattr"):
             return _getattr
         if (module, name) not in _VALUES:
-            raise _NotReadable(f"it refers to {module}.{name}, which is neither Celery's nor plain data")
+            raise NotReadable(f"it refers to {module}.{name}, which is neither Celery's nor plain data")
         return _resolved(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
-        raise _NotReadable("it refers to an object outside the file")
+        raise NotReadable("it refers to an object outside the file")
 
 
 def _getattr(owner: Any, name: str) -> Any:
     """In the place of ``getattr``, which pickled zones call, and for no other use."""
     if owner is not ZoneInfo or name != "_unpickle":
-        raise _NotReadable(f"it asks for {name!r} of an object, which is neither Celery's nor plain data")
+        raise NotReadable(f"it asks for {name!r} of an object, which is neither Celery's nor plain data")
     return ZoneInfo._unpickle  # type: ignore[attr-defined]
 
 
@@ -179,18 +188,25 @@ def _resolved(module: str, name: str) -> Callable[..., Any]:
     return found
 
 
-def _load(data: bytes) -> dict[Any, Any]:
-    entries = _Unpickler(io.BytesIO(data)).load()
+def load(data: bytes, unpickler: type[Unpickler] = Unpickler) -> dict[Any, Any]:
+    """The entries of a pickle by name. :raises NotReadable: if it is another one."""
+    entries = unpickler(io.BytesIO(data)).load()
     if not isinstance(entries, dict):
-        raise _NotReadable("its entries are no dict")
+        raise NotReadable("its entries are no dict")
     return entries
 
 
 def _last_runs(entries: dict[Any, Any]) -> dict[str, Instant]:
     runs = {}
     for name, entry in entries.items():
-        last = entry.last_run_at if isinstance(entry, _StandInEntry) else None
-        if isinstance(name, str) and isinstance(last, datetime):
-            # Celery reads a naive one as UTC.
-            runs[name] = instant_of(last if last.tzinfo is not None else last.replace(tzinfo=timezone.utc))
+        last = last_run_of(entry.last_run_at) if isinstance(entry, StandInEntry) else None
+        if isinstance(name, str) and last is not None:
+            runs[name] = last
     return runs
+
+
+def last_run_of(last: Any) -> Instant | None:
+    """The instant of a last run; Celery reads a naive one as UTC. None for anything else."""
+    if not isinstance(last, datetime):
+        return None
+    return instant_of(last if last.tzinfo is not None else last.replace(tzinfo=timezone.utc))

@@ -21,6 +21,7 @@ pyncette = LazyGroup(
         "resume": "celery_pyncette.cli.pause:resume",
         "run": "celery_pyncette.cli.run:run",
         "remove": "celery_pyncette.cli.remove:remove",
+        "import": "celery_pyncette.cli.importing:import_entries",
         "dead-letters": "celery_pyncette.cli.dead_letters:dead_letters",
         "doctor": "celery_pyncette.cli.doctor:doctor",
         "store": "celery_pyncette.cli.store:store_group",

@@ -50,12 +50,12 @@ class Desk:
         """
         store = self._held.get("store")
         if store is None:
-            # Of two threads the later one drops what it made; nothing was connected yet.
-            store = self._held.setdefault("store", self.runtime.open_store())
-        if self._meta is None:
             path = sqlite_path(self.runtime.store_url or "")
             if path is not None and not path.exists():
                 raise SchemaMismatch(f"{self.runtime.store_name}: there is no such file; the first beat makes it")
+            # Of two threads the later one drops what it made; nothing was connected yet.
+            store = self._held.setdefault("store", self.runtime.open_store())
+        if self._meta is None:
             self._meta = store.prepare(None)
         return store
 
