@@ -15,6 +15,7 @@ from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.celery_publisher import CeleryPublisher
 from celery_pyncette.clock import SystemClock
 from celery_pyncette.core.lifecycle import Receipt, Sent
+from celery_pyncette.core.records import Lane
 from celery_pyncette.testing import FakeClock
 
 
@@ -70,7 +71,10 @@ class Outbox:
 
     def send(self, count: int) -> list[Receipt]:
         receipts: list[Receipt] = []
-        messages: Any = [SimpleNamespace(ticket=SimpleNamespace(task_id=f"id-{n}")) for n in range(1, count + 1)]
+        record = SimpleNamespace(lane=Lane.ENTRIES)
+        messages: Any = [
+            SimpleNamespace(record=record, ticket=SimpleNamespace(task_id=f"id-{n}")) for n in range(1, count + 1)
+        ]
         try:
             self.publisher.send_batch(messages, receipts)
         finally:
