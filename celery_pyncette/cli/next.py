@@ -60,6 +60,7 @@ def next_times(
 
 def _preview(session: Session, name: str, count: int, origin: Origin | None) -> tuple[Preview, str | None]:
     """What is known, and why that is the configuration alone."""
+    down: StoreUnavailable | None = None
     try:
         with session.store() as store:
             store.prepare(None)
@@ -73,7 +74,10 @@ def _preview(session: Session, name: str, count: int, origin: Origin | None) -> 
     except (StoreNotConfigured, SchemaMismatch, StoreUnavailable) as error:
         now = session.runtime.clock.now()
         reason = f"from the configuration alone: {error}"
+        down = error if isinstance(error, StoreUnavailable) else None
     if name not in session.definitions.static() or origin is Origin.DYNAMIC:
+        if down is not None and name not in session.rejected:
+            raise down  # only the store could tell
         raise unknown(session, name, reason)
     times = session.definitions.times(name, now)
     return previews.of_definition(session.entries[name].spec, times, now, count), reason
