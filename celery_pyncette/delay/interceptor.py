@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery import Celery
+from celery import Celery, current_app, signals
 
 from celery_pyncette.client.desk import desk_of
 from celery_pyncette.core.errors import InvalidEntry
@@ -48,8 +48,16 @@ _delay: ContextVar[Delay | None] = ContextVar("pyncette_delay", default=None)
 
 
 def connect() -> None:
-    """Catch the delayed calls of every app that is finalized in this process; again changes nothing."""
+    """Catch the delayed calls of every app that is finalized in this process; again changes nothing.
+
+    A spawned child of a pool gets an app of its own, which may be finalized before anybody listens.
+    """
     when_an_app_is_finalized(install)
+    signals.worker_process_init.connect(_child_begins)
+
+
+def _child_begins(**_: Any) -> None:
+    install(current_app._get_current_object())
 
 
 def install(app: Celery) -> None:

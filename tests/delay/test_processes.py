@@ -89,8 +89,10 @@ def test_every_kind_of_call_to_a_plain_worker(field: Field):
     assert delayed.count_delayed(app=app).total == 0
 
 
-def test_a_worker_with_the_package_parks_what_tasks_send(field: Field):
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_a_worker_with_the_package_parks_what_tasks_send(field: Field, start: str):
     """Mid-chain countdowns, chord bodies, retries: there the worker is the caller."""
+    field.write(worker_pool_start_method=start)
     field.beat()
     app = field.app()
     add, total, again = (app.tasks[f"proj.{name}"] for name in ("add", "total", "again"))
