@@ -115,7 +115,15 @@ class Runtime:
         :raises ConfigurationError: for a ping in ``pyncette_policies`` that is no URL.
         """
         self.observers.add(SignalObserver())
-        return Lookout(self.settings, self.observers, self.clock, metrics=self._metrics, tasks=tasks)
+        timeout = self.settings.beat_store_timeout / 1000
+        return Lookout(
+            self.settings,
+            self.observers,
+            self.clock,
+            open_store=lambda: open_store(self._url(), self.settings.namespace, timeout=timeout),
+            metrics=self._metrics,
+            tasks=tasks,
+        )
 
     def _url(self) -> str:
         if self.store_url is None:

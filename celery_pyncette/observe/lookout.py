@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from celery_pyncette.clock import Clock
 from celery_pyncette.events import Observers
 from celery_pyncette.observe.alarms import Alarms
+from celery_pyncette.observe.census import Census
 from celery_pyncette.observe.health import Health
 from celery_pyncette.observe.pages import Page, answered, text
 from celery_pyncette.observe.pings import Pings
 from celery_pyncette.observe.server import Server
 from celery_pyncette.observe.watchdog import Watchdog
 from celery_pyncette.settings import Settings
+from celery_pyncette.stores.protocol import Store
 
 if TYPE_CHECKING:
     from celery_pyncette.observe.metrics import Metrics
@@ -31,6 +33,7 @@ _WITHOUT_CLIENT = "metrics need prometheus_client: pip install celery-pyncette[m
 class Lookout:
     """For a beat that will run; :meth:`start` in its loop's thread, :meth:`stop` at its end, as often as you like.
 
+    :param open_store: opens a store of one's own, to count what is parked.
     :param metrics: that of the process, if it has one already.
     :param tasks: names of the tasks that are expected; their alarms are shown with 0 from the start.
     :raises ConfigurationError: for a ping that is no URL.
@@ -42,6 +45,7 @@ class Lookout:
         observers: Observers,
         clock: Clock,
         *,
+        open_store: Callable[[], Store],
         metrics: Metrics | None = None,
         tasks: Iterable[str] = (),
     ) -> None:
@@ -59,9 +63,12 @@ class Lookout:
             observers.add(self._pings)
         self._metrics = metrics
         self._server: Server | None = None
+        self._census: Census | None = None
         if settings.http_address is not None:
             self._metrics = self._with_metrics(metrics, tasks)
             self._server = Server(settings.http_address, self.pages(), observers.see, clock)
+            if settings.delay_queue:
+                self._census = Census(open_store, self._parked)
         self._watchdog: Watchdog | None = None
         self._stopped = False
 
@@ -76,6 +83,9 @@ class Lookout:
             metrics.expect(task)
         metrics.ask(self.health.states)
         return metrics
+
+    def _parked(self, count: int | None) -> None:
+        self.health.parked = count
 
     def pages(self) -> dict[str, Callable[[Mapping[str, str]], Page]]:
         """What is answered, by path."""
@@ -99,13 +109,14 @@ class Lookout:
             return
         self._watchdog = Watchdog(self.health, threading.get_ident(), self._observers.see, self._stuck_after / 12)
         self._watchdog.start()
-        if self._server is not None:
-            self._server.start()
+        for one in (self._server, self._census):
+            if one is not None:
+                one.start()
 
     def stop(self) -> None:
         """End; does not wait."""
         self._stopped = True
-        for one in (self._server, self._watchdog, self._pings):
+        for one in (self._server, self._census, self._watchdog, self._pings):
             if one is not None:
                 one.stop()
 

@@ -15,6 +15,7 @@ import click
 import pytest
 
 from celery_pyncette.cli import pyncette
+from celery_pyncette.observe.catalogue import CATALOGUE
 from celery_pyncette.options import OPTIONS, PREFIX
 from celery_pyncette.rules import POLICY_FIELDS
 from tests.docs.pages import CHECKOUT, DOCS, PAGES, examples, read
@@ -58,6 +59,7 @@ def test_a_setting_is_in_the_main_tables_if_something_reads_it():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_each_setting_that_is_mentioned_exists(page: Path):
     known = {option.setting for option in OPTIONS} | {PREFIX + field for field in POLICY_FIELDS} | NO_SETTINGS
+    known |= {meter.name for meter in CATALOGUE}
     text = read(page)
     mentioned = set(re.findall(r"(?<![\w.-])(pyncette_[a-z_]+)\b(?!/)", text))
     mentioned |= {name.lower() for name in re.findall(r"CELERY_(PYNCETTE_[A-Z_]+)", text)}
@@ -130,7 +132,7 @@ def test_each_decision_fits_on_a_page():
 
 def commands() -> list[tuple[str, str]]:
     lines = [line for page in PAGES for example in examples(page, "console") for line in example.code.splitlines()]
-    found = (re.match(r"\$ celery -A proj pyncette (\w+)(.*)", line) for line in lines)
+    found = (re.match(r"\$ celery -A proj pyncette ([\w-]+)(.*)", line) for line in lines)
     return sorted({(match[1], match[2].strip()) for match in found if match is not None})
 
 
