@@ -9,7 +9,6 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Key, Record, Write
 from celery_pyncette.stores.protocol import Change, Expected, Store, Verdict, Written
 
-
 #: What is to be written, decided from what is stored now; None to leave it alone.
 Decision = Callable[[Record | None, Instant], Write | None]
 

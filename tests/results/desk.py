@@ -75,6 +75,4 @@ class AwareDesk(Desk):
 
 
 def id_of(key: Key, run: Run, attempt: int) -> str:
-    return task_id(
-        "ns", Occurrence(key=key, generation=run.generation, due_at=run.due_at, attempt=attempt), aware=True
-    )
+    return task_id("ns", Occurrence(key=key, generation=run.generation, due_at=run.due_at, attempt=attempt), aware=True)

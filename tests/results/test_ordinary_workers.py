@@ -153,9 +153,7 @@ def test_each_overlapping_occurrence_is_a_record_of_its_own(seen: Seen) -> None:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, processes: Processes, redis_broker: brokers.Broker, redis_url: str
-) -> Ordinary:
+def project(tmp_path: Path, processes: Processes, redis_broker: brokers.Broker, redis_url: str) -> Ordinary:
     return Ordinary(tmp_path, processes, redis_broker, f"sqlite:///{tmp_path}/store.sqlite3", redis_url)
 
 

@@ -58,9 +58,7 @@ def written(decision: Plan) -> Record:
         (Backend.REVOKED, Outcome.REVOKED, 0),
     ],
 )
-def test_row_4_what_the_backend_says_ends_the_run(
-    rules: Rules, state: Backend, outcome: Outcome, started: int
-) -> None:
+def test_row_4_what_the_backend_says_ends_the_run(rules: Rules, state: Backend, outcome: Outcome, started: int) -> None:
     decision = decided(replace(RUN, task_id="an id"), rules, state)
     after = written(decision)
     assert after.run is None
