@@ -18,7 +18,12 @@ from tests.support import brokers, databases
 from tests.support.process import Processes
 from tests.support.wait import stays, wait_until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.broker("redis")]
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.full_matrix,
+    pytest.mark.timeout(180),
+    pytest.mark.broker("redis"),
+]
 
 BACKENDS = ("redis", "postgresql")
 ENTRIES = {

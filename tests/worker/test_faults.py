@@ -20,7 +20,7 @@ from tests.support.proxy import TcpProxy
 from tests.support.wait import stays
 from tests.worker.support import EXTENSION, LEASE, PATIENCE, Workshop, a_record, a_ticket, put
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.full_matrix, pytest.mark.timeout(120)]
 
 MORE = (
     EXTENSION

@@ -17,7 +17,7 @@ from tests.support.brokers import Broker
 from tests.support.process import Process, Processes
 from tests.worker.support import EXTENSION, Workshop
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.full_matrix, pytest.mark.timeout(120)]
 
 #: Seconds.
 LEASE = 4.0
