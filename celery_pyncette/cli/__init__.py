@@ -23,6 +23,7 @@ pyncette = LazyGroup(
         "remove": "celery_pyncette.cli.remove:remove",
         "import": "celery_pyncette.cli.importing:import_entries",
         "dead-letters": "celery_pyncette.cli.dead_letters:dead_letters",
+        "delayed": "celery_pyncette.cli.delayed:delayed",
         "doctor": "celery_pyncette.cli.doctor:doctor",
         "store": "celery_pyncette.cli.store:store_group",
     },
