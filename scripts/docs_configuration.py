@@ -13,9 +13,9 @@ from celery_pyncette.options import OPTIONS, Option
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 #: The part of the product that is there. Options of later ones are listed, and have no effect.
-PART = 2
+PART = 4
 #: Read and checked, but nothing acts on it yet, whatever its part says.
-NOT_YET: set[str] = set()
+NOT_YET: set[str] = {"wake_up"}
 
 GROUPS = (
     (
@@ -49,6 +49,16 @@ GROUPS = (
             "max_running",
             "dead_letter_ttl",
         ),
+    ),
+    (
+        "Dynamic tasks",
+        "What [`schedule_task`](dynamic.md) accepts.",
+        ("allowed_tasks", "max_payload"),
+    ),
+    (
+        "The delay queue",
+        "For every process that sends tasks: see [the delay queue](delay.md).",
+        ("delay_queue", "delay_threshold", "delay_on_store_error"),
     ),
     (
         "How a beat works",
