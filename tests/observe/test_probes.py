@@ -133,3 +133,39 @@ def test_a_scheduler_that_is_made_for_the_banner_opens_nothing():
     assert scheduler._lookout is None
     scheduler.close()
     scheduler.close()
+
+
+@pytest.mark.timeout(90)
+def test_a_beat_pings_for_what_it_sends_and_for_what_is_missed(project: Project):
+    """To a receiver on this machine; each entry has its own URLs, from pyncette_policies."""
+    import http.server
+    import threading
+
+    called: list[str] = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            called.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
+        thread = threading.Thread(target=receiver.serve_forever)
+        thread.start()
+        here = f"http://127.0.0.1:{receiver.server_address[1]}"
+        more = 'app.conf.beat_schedule["bad"] = {"task": "proj.bad", "schedule": 1.0, "args": (object(),)}\n'
+        policies = {
+            "every-second": {"ping": {"start": f"{here}/good/start", "miss": f"{here}/good/miss"}},
+            "b*": {"ping": {"start": f"{here}/bad/start", "miss": f"{here}/bad/miss"}},
+        }
+        project.write(more, pyncette_policies=policies)
+        beat = project.working_beat()
+        wait_until(lambda: {"/good/start", "/bad/miss"} <= set(called), PATIENCE, beat.tail)
+        assert beat.terminate() == 0
+        receiver.shutdown()
+        thread.join(5)
+    assert set(called) == {"/good/start", "/bad/miss"}
+    assert "/start" not in beat.text, "a URL is a secret"
