@@ -51,8 +51,9 @@ CODES = """\
 """
 
 TAIL = """\
-`next` answers from the configuration alone where the store cannot be reached, and `list` where no beat has set it up:
-they say so, and end with 0. So does `show` for a static entry that no beat has written yet.
+For a static entry `next` answers from the configuration alone where the store cannot be reached, and so does `list`
+where no beat has set it up: they say so, and end with 0. So does `show` for a static entry that no beat has
+written yet.
 
 As a probe, `doctor` ends with 1 when no beat lives, when something is overdue, and when the broker cannot be reached.
 Think twice before you let that restart a beat: it heals by itself what a restart would heal.

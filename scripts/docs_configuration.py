@@ -31,8 +31,8 @@ GROUPS = (
     (
         "Result-aware runs",
         (
-            "They are opted into, and need something from your workers: read [workers and pools](workers.md) first. All of "
-            "these can be said for one entry, too."
+            "They are opted into, and need something from your workers: read [workers and pools](workers.md) "
+            "first. All of these can be said for one entry, too."
         ),
         (
             "result_aware",
