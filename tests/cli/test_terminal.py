@@ -33,6 +33,9 @@ COMMANDS: list[tuple[str, str]] = [
     ("dead-letters list", "no dead letters"),
     ("dead-letters retry --all", "0 dead letter(s) due again"),
     ("dead-letters discard --all --yes", "0 dead letter(s) discarded"),
+    ("delayed list", "nothing is parked"),
+    ("delayed counts", "0 parked"),
+    ("delayed purge --yes", "0 parked message(s) taken out"),
     ("doctor", "no beat lives"),
     ("remove hello --yes", "removed 'hello'"),
 ]
@@ -127,6 +130,7 @@ def split(shown: str) -> dict[str, Said]:
 
 
 def test_no_command_is_forgotten():
+    # Two need a message that is parked: tests/cli/test_delayed.py.
     said = {line.split()[0] for line, _ in COMMANDS}
     assert said == set(pyncette.list_commands(None))  # type: ignore[arg-type]
 
@@ -152,6 +156,7 @@ def test_for_machines_each_command_prints_one_document(project: Path):
 def test_with_the_store_down_each_command_says_so_in_one_line(project: Path, own_redis: OwnRedis):
     own_redis.kill()
     lines = [line for line, _ in COMMANDS if line != "doctor"]
+    lines += ["delayed cancel some-id", "delayed move some-id now"]
     said = on_a_terminal(project, [*lines, "doctor", "next night"])
     assert (said["doctor"].code, "store" in said["doctor"].text, "refused" in said["doctor"].text) == (3, True, True)
     assert (said["next night"].code, "from the configuration alone" in said["next night"].text) == (0, True)
