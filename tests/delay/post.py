@@ -48,6 +48,7 @@ class Post:
         if founded:
             store = desk_of(self.app).runtime.open_store()
             store.prepare(Founding(fingerprint="tests"))
+            store.close()
             desk_of(self.app).runtime.observers.add(self.seen)
 
     @staticmethod
@@ -89,6 +90,7 @@ class Post:
 
     def close(self) -> None:
         forget(self.app)
+        desk_of(self.app).close()
 
 
 class _Nothing:

@@ -204,3 +204,25 @@ def test_it_survives_the_restart_of_everything(tmp_path: Path, processes: Proces
     field.worker(name="next-worker")
     (run,) = field.wait_for(1)
     assert (run["id"], run["args"]) == (result.id, [20, 22])
+
+
+def test_a_beat_is_killed_and_then_the_worker(field: Field):
+    """Nothing is lost. A beat that dies between sending a chunk and noting it sends it again, never more than that."""
+    options = {"visibility_timeout": 4, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
+    field.write(broker_transport_options=options, task_acks_late=True, pyncette_claim_time=3)
+    beats = [field.beat(name=name) for name in "ab"]
+    app = field.app()
+    worker = field.worker("-c", "2", pool="prefork")
+    first = time.time() + 12
+    ids = {
+        app.tasks["proj.add"].apply_async((number,), eta=datetime.fromtimestamp(first + number / 50, timezone.utc)).id
+        for number in range(400)
+    }
+    field.wait_for(100)
+    beats[0].kill()
+    field.wait_for(200)
+    worker.kill_group()
+    field.worker("-c", "2", pool="prefork", name="next")
+    wait_until(lambda: {run["id"] for run in field.runs()} == ids, PATIENCE, field.processes.tails, every=0.2)
+    assert len(field.runs()) - len(ids) <= 50 + 3, "one chunk of the beat, and what the worker had in hand"
+    assert delayed.count_delayed(app=app).total == 0
