@@ -13,7 +13,7 @@ from celery_pyncette.options import OPTIONS, Option
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 #: The part of the product that is there. Options of later ones are listed, and have no effect.
-PART = 4
+PART = 6
 #: Read and checked, but nothing acts on it yet, whatever its part says.
 NOT_YET: set[str] = {"wake_up"}
 
@@ -64,6 +64,11 @@ GROUPS = (
         "How a beat works",
         "The defaults are meant to stay. Read [deploying](deploying.md) before you change them.",
         ("claim_time", "poll_interval", "batch_size", "recent_runs", "stale_after", "seed"),
+    ),
+    (
+        "Monitoring",
+        "[Monitoring](monitoring.md) tells what is answered there.",
+        ("http_address", "health_grace"),
     ),
 )
 

@@ -29,7 +29,7 @@ class Answer:
 class Health:
     """An Observer; events come from any thread, and each writes attributes that no other one does.
 
-    :param grace: seconds after which the last successful claim is too old.
+    :param grace: seconds after which the last successful claim is too old: ``pyncette_health_grace``.
     :param stuck_after: seconds without a sign of life after which the loop is taken to be stuck.
     """
 

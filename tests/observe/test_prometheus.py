@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
@@ -47,9 +46,6 @@ class Prometheus:
     """Debian's, with our alert rules, asking each second."""
 
     def __init__(self, processes: Processes, directory: Path, targets: list[str]) -> None:
-        program = shutil.which("prometheus")
-        if program is None:
-            pytest.skip("not run: prometheus is not installed")
         port = free_port()
         conf = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -59,7 +55,7 @@ class Prometheus:
         (directory / "prometheus.yml").write_text(json.dumps(conf))  # JSON is YAML
         self.url = f"http://127.0.0.1:{port}"
         processes.start(
-            program,
+            "prometheus",
             f"--config.file={directory}/prometheus.yml",
             f"--storage.tsdb.path={directory}/tsdb",
             f"--web.listen-address=127.0.0.1:{port}",
@@ -88,6 +84,7 @@ def total(addresses: list[str], name: str, **labels: str) -> float:
     return sum(scrape(address)(name, **labels) for address in addresses)
 
 
+@pytest.mark.needs("prometheus")
 @pytest.mark.timeout(240)
 def test_each_of_the_thirteen_moves_as_it_should(
     project: Project, processes: Processes, proxy_to: Callable[[str], TcpProxy], redis_url: str

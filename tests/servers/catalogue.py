@@ -126,6 +126,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "own-postgresql": ("initdb", "postgres"),
     "own-mariadb": ("mariadbd", "mariadb-install-db"),
     "own-rabbitmq": ("rabbitmq-server",),
+    "prometheus": ("prometheus", "promtool"),
 }
 """What tests start for themselves, on ports and with data of their own -> the programs that this takes."""
 
