@@ -34,7 +34,7 @@ test-embedded: $(ready) ## the tests that need no server
 
 test-faults: $(ready) ## the full fault matrix: each fault on each store and broker
 	@$(run) tests.servers ensure
-	$(run) pytest -m faults $(ARGS)
+	$(run) pytest -m "faults or full_matrix" $(ARGS)
 
 lint: $(ready) ## formatting, lint rules, types, import contracts
 	$(run) ruff format --check .

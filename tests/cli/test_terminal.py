@@ -17,7 +17,7 @@ from tests.support.brokers import Broker
 from tests.support.own_redis import OwnRedis
 
 CHECKOUT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.timeout(300), pytest.mark.store("redis")]
+pytestmark = [pytest.mark.full_matrix, pytest.mark.timeout(300), pytest.mark.store("redis")]
 
 #: In this order each finds what it needs; what a terminal shows must contain the text.
 COMMANDS: list[tuple[str, str]] = [

@@ -24,6 +24,8 @@ from tests.support.wait import wait_until
 MORE = """
 from celery_pyncette import Pyncette
 
+pytestmark = pytest.mark.full_matrix
+
 Pyncette(app)
 app.conf.beat_schedule["bad"] = {"task": "proj.bad", "schedule": 2.0, "args": (object(),)}
 

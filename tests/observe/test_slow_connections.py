@@ -16,6 +16,8 @@ from tests.observe.http import ask
 from tests.observe.scraped import scrape
 from tests.support.wait import wait_until
 
+pytestmark = pytest.mark.full_matrix
+
 CLIENTS = 1000
 SECONDS = 12.0
 PIECES = (b"", b"G", b"GET /metr", b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n", b"\x00\xff" * 100, b"X: y\r\n")

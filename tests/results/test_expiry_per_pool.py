@@ -12,7 +12,7 @@ from tests.support import brokers
 from tests.support.process import Processes
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.timeout(90), pytest.mark.broker("redis"), pytest.mark.store("redis")]
+pytestmark = [pytest.mark.full_matrix, pytest.mark.timeout(90), pytest.mark.broker("redis"), pytest.mark.store("redis")]
 
 CAREFUL = {"task_acks_late": True, "worker_prefetch_multiplier": 1}
 

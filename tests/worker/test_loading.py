@@ -86,6 +86,8 @@ from celery import shared_task
 
 from proj import say
 
+pytestmark = pytest.mark.full_matrix
+
 
 @shared_task(bind=True)
 def shared(self):

@@ -15,7 +15,7 @@ from tests.support.process import Process, Processes
 from tests.worker.conftest import empty
 from tests.worker.support import EXTENSION, PATIENCE, Workshop, a_record, a_ticket, put
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = [pytest.mark.full_matrix, pytest.mark.timeout(90)]
 
 MORE = """
 def task(**options):

@@ -7,7 +7,7 @@ import pytest
 from tests.support.wait import stays
 from tests.worker.support import LEASE, PATIENCE, Workshop
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.full_matrix, pytest.mark.timeout(120)]
 
 POOLS = {
     "prefork": ("prefork", {}),

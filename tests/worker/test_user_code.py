@@ -13,6 +13,8 @@ from celery_pyncette.worker import hooks
 from tests.worker.bench import Bench, as_in_a_worker
 from tests.worker.support import a_ticket
 
+pytestmark = pytest.mark.full_matrix
+
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
