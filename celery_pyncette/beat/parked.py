@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import Any
 
@@ -39,7 +38,7 @@ class ParkedMessages:
         :raises ValueError: if the record holds no message that can be read.
         """
         message = unpack(record.body or b"")
-        wanted = {json.dumps(one, sort_keys=True): one for one in message.declare}
+        wanted = {repr(one): one for one in message.declare}
         if producer is not self._producer:
             self._producer, self._declared = producer, set()
         new = {text: one for text, one in wanted.items() if text not in self._declared}

@@ -19,7 +19,7 @@ from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import EntrySpec, Key, Lane, Origin, Record
 from celery_pyncette.core.taking import OneTime
 from celery_pyncette.engine.definitions import Meaning
-from celery_pyncette.engine.plain import of_plain, to_plain
+from celery_pyncette.engine.plain import SIGN_IN_JSON, of_plain, to_plain
 from celery_pyncette.events import Event
 
 PREFIX = "e:"
@@ -119,8 +119,9 @@ def unpack(frame: bytes) -> Message:
     body = frame[ends:]
     inflate = zlib.decompressobj(-15, _near(body))
     try:
-        told = of_plain(json.loads(inflate.decompress(frame[_HEAD:ends])))
-        headers, sending, declare, queue = told
+        text = inflate.decompress(frame[_HEAD:ends])
+        told = json.loads(text)
+        headers, sending, declare, queue = of_plain(told) if SIGN_IN_JSON in text else told
     except (zlib.error, ArithmeticError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"its headers cannot be read: {error}") from error
     return Message(body=body, headers=headers, sending=sending, declare=tuple(declare), queue=queue)

@@ -11,6 +11,8 @@ from typing import Any
 
 #: The key of a dict that stands for a value of another type.
 _SIGN = "\x00pyncette"
+#: What is not in the text of a JSON document that holds no such dict: most do not.
+SIGN_IN_JSON = b"\\u0000pyncette"
 _FROM: dict[str, Callable[[str], Any]] = {
     "bytes": base64.b85decode,
     "datetime": datetime.fromisoformat,

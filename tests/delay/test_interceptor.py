@@ -14,7 +14,7 @@ from celery_pyncette import delayed
 from celery_pyncette.client.desk import desk_of
 from celery_pyncette.core.errors import InvalidEntry, SchemaMismatch, StoreUnavailable
 from celery_pyncette.core.instants import instant_of
-from celery_pyncette.engine.parking import NotParked, Parked, identity
+from celery_pyncette.engine.parking import NotParked, Parked, identity, unpack
 from tests.delay.post import Post
 
 NOW = datetime.now(timezone.utc)
@@ -264,3 +264,22 @@ def test_the_app_can_still_be_pickled(post: Post):
     again = pickle.loads(pickle.dumps(post.app))
     assert again.main == "proj"
     assert again.control.broadcast is not None
+
+
+@pytest.mark.parametrize("countdown", [0.5, 60])
+def test_quorum_queues_never_go_through_the_native_delay_exchange(posts: Callable[..., Post], countdown: float):
+    post = posts(
+        broker_url="amqp://127.0.0.1:1//",
+        task_default_queue_type="quorum",
+        task_default_exchange="work",
+        task_default_exchange_type="topic",
+        task_default_routing_key="work.all",
+        pyncette_delay_threshold=0,
+    )
+    post.add.apply_async((1,), countdown=countdown)
+    (record,) = post.parked()
+    message = unpack(record.body or b"")
+    assert (message.sending["exchange"], message.sending["routing_key"]) == ("work", "work.all")
+    (queue,) = message.declare
+    assert queue["queue_arguments"] == {"x-queue-type": "quorum"}
+    assert queue["exchange"] == {"name": "work", "type": "topic"}
