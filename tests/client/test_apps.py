@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 
 import pytest
 from celery import Celery, shared_task
@@ -18,7 +19,8 @@ from tests.client.setting import Setting, app_of
 
 
 @pytest.fixture
-def apps():
+def apps(monkeypatch):
+    monkeypatch.setattr("celery_pyncette.apps._apps", weakref.WeakSet())  # others' tests have apps of their own
     made = [Celery(name, broker="memory://", set_as_current=False) for name in ("one", "two")]
     yield made
     for app in made:

@@ -16,6 +16,7 @@ from celery_pyncette.core.records import EntrySpec, Key, Lane, Origin, Record
 from celery_pyncette.core.schedules import Cron, Every, Once
 from celery_pyncette.engine.definitions import Definitions
 from celery_pyncette.entries import StaticDefinitions
+from celery_pyncette.rules import delayed_rules
 from celery_pyncette.settings import Settings
 from celery_pyncette.translate import translate_all
 
@@ -99,9 +100,14 @@ def test_a_dynamic_record_that_makes_no_sense_is_reported_by_its_key(record):
 
 
 def test_parked_messages_keep_no_history():
+    assert delayed_rules(Settings.read({})).recent_runs == 0
+
+
+def test_a_parked_record_without_a_message_is_reported_by_its_key():
     spec = EntrySpec(name="id", task="t", origin=Origin.DELAYED, schedule=Once(NOW))
     record = Record(key=Key("e:id"), lane=Lane.DELAYED, generation="g", spec=spec)
-    assert desk({}).meaning(record).rules.recent_runs == 0
+    with pytest.raises(CorruptRecord, match="'e:id'"):
+        desk({}).meaning(record)
 
 
 def test_an_entry_whose_rules_contradict_each_other_costs_no_other(caplog):
