@@ -5,8 +5,8 @@
     celery -A delay_queue worker
     python delay_queue.py
 
-The first beat sets the store up, so start it first. Kill beats and workers as you like while tasks wait: they are in the
-store. Start the worker only when everything is due: it runs then.
+The first beat sets the store up, so start it first. Kill beats and workers as you like while tasks wait: they are in
+the store. Start the worker only when everything is due: it runs then.
 """
 
 from __future__ import annotations
