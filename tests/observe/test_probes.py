@@ -15,6 +15,8 @@ from tests.packaging.test_contracts import CHECKOUT
 from tests.support.proxy import TcpProxy
 from tests.support.wait import wait_until
 
+pytestmark = pytest.mark.full_matrix
+
 PATHS = ("/health", "/live", "/ready")
 
 STICKS = """
@@ -110,8 +112,6 @@ def test_a_beat_whose_port_is_taken_says_so_and_works(project: Project):
 def test_without_an_address_there_is_no_http_and_no_prometheus(project: Project):
     more = """
 import atexit, sys
-
-pytestmark = pytest.mark.full_matrix
 atexit.register(lambda: (HERE / "modules").write_text(" ".join(sys.modules)))
 """
     project.write(more)

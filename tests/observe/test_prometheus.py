@@ -21,10 +21,10 @@ from tests.support.process import Processes
 from tests.support.proxy import TcpProxy
 from tests.support.wait import wait_until
 
+pytestmark = pytest.mark.full_matrix
+
 MORE = """
 from celery_pyncette import Pyncette
-
-pytestmark = pytest.mark.full_matrix
 
 Pyncette(app)
 app.conf.beat_schedule["bad"] = {"task": "proj.bad", "schedule": 2.0, "args": (object(),)}

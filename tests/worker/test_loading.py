@@ -13,6 +13,8 @@ from celery_pyncette import Pyncette
 from celery_pyncette.extension import extended_apps
 from tests.worker.support import Workshop
 
+pytestmark = pytest.mark.full_matrix
+
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -85,8 +87,6 @@ SHARED = """
 from celery import shared_task
 
 from proj import say
-
-pytestmark = pytest.mark.full_matrix
 
 
 @shared_task(bind=True)
