@@ -36,12 +36,16 @@ from celery_pyncette.core.errors import SchemaMismatch
 # The beat and the worker, which import this module, get to know the directory by their environment.
 DIRECTORY = Path(os.environ.get("DYNAMIC_TASKS") or tempfile.mkdtemp(prefix="pyncette-dynamic-"))
 os.environ["DYNAMIC_TASKS"] = str(DIRECTORY)
-QUEUE, DONE = DIRECTORY / "queue", DIRECTORY / "done"
+QUEUE, CONTROL, DONE = DIRECTORY / "queue", DIRECTORY / "control", DIRECTORY / "done"
 QUEUE.mkdir(exist_ok=True)
 
 app = Celery("dynamic_tasks", broker="filesystem://")
 app.conf.update(
-    broker_transport_options={"data_folder_in": str(QUEUE), "data_folder_out": str(QUEUE)},
+    broker_transport_options={
+        "data_folder_in": str(QUEUE),
+        "data_folder_out": str(QUEUE),
+        "control_folder": str(CONTROL),
+    },
     pyncette_store_url=f"sqlite:///{DIRECTORY}/store.sqlite3",
     pyncette_poll_interval=0.2,
     pyncette_allowed_tasks=["dynamic_tasks.*"],
