@@ -13,7 +13,7 @@ from celery import Celery, states
 from celery.app import backends
 from kombu.exceptions import SerializationError
 
-from celery_pyncette.core.lifecycle import Backend
+from celery_pyncette.core.plans import Backend
 
 logger = logging.getLogger(__name__)
 

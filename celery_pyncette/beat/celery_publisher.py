@@ -14,7 +14,7 @@ from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.entry import OccurrenceEntry
 from celery_pyncette.beat.parked import ParkedMessages, task_id_of
 from celery_pyncette.clock import Clock
-from celery_pyncette.core.lifecycle import Receipt, Sent
+from celery_pyncette.core.plans import Receipt, Sent
 from celery_pyncette.core.records import Lane, Record
 from celery_pyncette.engine.publisher import Outgoing
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.policies import CatchUp, Rules
-from celery_pyncette.core.records import Pause, Skip
+from celery_pyncette.core.records import Pause, Record, Skip
 
 #: Skipped occurrences are counted up to this; beyond it "at least" that many.
 COUNT_CAP = 1000
@@ -109,3 +109,8 @@ def _skipped(first: Instant, until: Instant, times: DueTimes, now: Instant, reas
     count, more = times.count(first, end, COUNT_CAP)
     last = first if count == 1 else times.latest(first, Instant(end - 1))
     return Skips(first, last, count, reason, more)
+
+
+def times_of(record: Record, times: DueTimes) -> DueTimes:
+    """One occurrence of an entry has the entry's schedule, and is due once."""
+    return OneTime(record.due_at) if record.key.startswith("o:") else times

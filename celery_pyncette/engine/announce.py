@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent, Settle
+from celery_pyncette.core.plans import Plan, Receipt, Sent, Settle
 from celery_pyncette.core.records import Lane, Outcome, Record, Skip
+from celery_pyncette.core.settling import SEND_AGAIN
 from celery_pyncette.core.taking import Skips
 from celery_pyncette.events import (
     Buried,

@@ -11,13 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from celery_pyncette.clock import Clock, new_id
+from celery_pyncette.core.counting import hold_back
 from celery_pyncette.core.edits import paused, unscheduled
 from celery_pyncette.core.errors import CorruptRecord, StoreError
 from celery_pyncette.core.instants import NEVER, Instant
-from celery_pyncette.core.lifecycle import SEND_AGAIN, Plan, Receipt, Sent, Settle, hold_back, plan, settle
+from celery_pyncette.core.lifecycle import plan
 from celery_pyncette.core.partitions import parent_of
+from celery_pyncette.core.plans import Plan, Receipt, Sent, Settle
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Key, Lane, Origin, Pause, Record, Skip, Write
+from celery_pyncette.core.settling import SEND_AGAIN, settle
 from celery_pyncette.core.taking import OneTime, Skips
 from celery_pyncette.engine.announce import Announcer
 from celery_pyncette.engine.crowd import is_full

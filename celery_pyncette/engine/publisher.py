@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.lifecycle import Receipt
+from celery_pyncette.core.plans import Receipt
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import EntrySpec, Record, Ticket
 

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from celery_pyncette.core.attempts import task_id
 from celery_pyncette.core.errors import PyncetteError
-from celery_pyncette.core.lifecycle import Backend, task_id
+from celery_pyncette.core.plans import Backend
 from celery_pyncette.core.records import Key, Occurrence, Record, Run
 from celery_pyncette.events import Observers, ResultsBack, ResultsLost
 

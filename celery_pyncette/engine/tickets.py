@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from celery_pyncette.core.attempts import message_expiry, task_id
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.lifecycle import message_expiry, task_id
 from celery_pyncette.core.records import Occurrence, Record, Ticket
 from celery_pyncette.engine.definitions import Meaning
 from celery_pyncette.engine.publisher import Outgoing

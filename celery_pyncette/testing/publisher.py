@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from celery_pyncette.clock import Clock
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.lifecycle import Receipt, Sent
+from celery_pyncette.core.plans import Receipt, Sent
 from celery_pyncette.engine.publisher import Outgoing
 
 

@@ -14,7 +14,7 @@ from kombu.exceptions import EncodeError, OperationalError
 from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.celery_publisher import CeleryPublisher
 from celery_pyncette.clock import SystemClock
-from celery_pyncette.core.lifecycle import Receipt, Sent
+from celery_pyncette.core.plans import Receipt, Sent
 from celery_pyncette.core.records import Lane
 from celery_pyncette.testing import FakeClock
 

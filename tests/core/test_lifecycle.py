@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from celery_pyncette.core.attempts import task_id
 from celery_pyncette.core.due_times import times_of
 from celery_pyncette.core.instants import NEVER, Instant
-from celery_pyncette.core.lifecycle import SEND_AGAIN, Backend, Plan, Receipt, Sent, Settle, plan, settle, task_id
+from celery_pyncette.core.lifecycle import plan
+from celery_pyncette.core.plans import Backend, Plan, Receipt, Sent, Settle
 from celery_pyncette.core.policies import CatchUp, Delivery, OnFailure, Overlap, Rules
 from celery_pyncette.core.records import (
     NOBODY,
@@ -30,6 +32,7 @@ from celery_pyncette.core.records import (
     Token,
 )
 from celery_pyncette.core.schedules import Every, Once, Schedule
+from celery_pyncette.core.settling import SEND_AGAIN, settle
 from celery_pyncette.core.taking import DueTimes
 
 NOW = Instant(1_000_000_000)

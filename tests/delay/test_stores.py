@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from celery_pyncette import delayed
 from celery_pyncette.client.desk import desk_of
-from celery_pyncette.core.lifecycle import Sent
+from celery_pyncette.core.plans import Sent
 from celery_pyncette.core.records import Lane
 from celery_pyncette.stores.protocol import ClaimRequest
 from tests.delay.post import Post, bare

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kombu import Exchange, Queue
 
-from celery_pyncette.core.lifecycle import Sent
+from celery_pyncette.core.plans import Sent
 from tests.delay.post import Post, bare
 
 CALLS: dict[str, Callable[[Post], dict[str, Any]]] = {

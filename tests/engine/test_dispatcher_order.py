@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from celery_pyncette.core.lifecycle import SEND_AGAIN, Sent
+from celery_pyncette.core.plans import Sent
 from celery_pyncette.core.policies import CatchUp, Delivery, Rules
 from celery_pyncette.core.records import NOBODY, Counters, Lane, Origin
 from celery_pyncette.core.schedules import Once
+from celery_pyncette.core.settling import SEND_AGAIN
 from celery_pyncette.events import Dispatched, Expected, PublishFailed, Skipped, Superseded
 from tests.engine.desk import MINUTE, Desk, dynamic
 from tests.simulation.book import Entry

@@ -8,7 +8,7 @@ import pytest
 
 from celery_pyncette import events
 from celery_pyncette.core import edits
-from celery_pyncette.core.lifecycle import Sent
+from celery_pyncette.core.plans import Sent
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Lane, Pause
 from celery_pyncette.core.schedules import Once

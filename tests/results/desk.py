@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from celery_pyncette.core.lifecycle import Backend, task_id
+from celery_pyncette.core.attempts import task_id
+from celery_pyncette.core.plans import Backend
 from celery_pyncette.core.policies import Delivery, Overlap, Rules
 from celery_pyncette.core.records import Key, Occurrence, Record, Run
 from celery_pyncette.engine.dispatcher import Dispatcher, Station

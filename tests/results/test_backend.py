@@ -13,7 +13,7 @@ from celery.exceptions import TaskRevokedError
 
 from celery_pyncette.beat import backend as reading
 from celery_pyncette.beat.backend import BackendResults, why_unreadable
-from celery_pyncette.core.lifecycle import Backend
+from celery_pyncette.core.plans import Backend
 
 # redis-py's own wish, about what Celery calls.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from celery_pyncette.core import edits
-from celery_pyncette.core.lifecycle import Backend, Sent
 from celery_pyncette.core.partitions import one_shot_key
+from celery_pyncette.core.plans import Backend, Sent
 from celery_pyncette.core.policies import CatchUp, OnFailure, Overlap
 from celery_pyncette.events import NotStarted, Paused, Repeated, ResultsLost, Skipped, Superseded, UsedUp
 from celery_pyncette.stores.writes import change_of

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.lifecycle import Backend
+from celery_pyncette.core.plans import Backend
 from celery_pyncette.core.records import EntrySpec, Key, Lane, Origin, Outcome, Record, Run
 from celery_pyncette.engine.results import MOST_ATTEMPTS, Bounded, Heard, Hearing, ResultsUnavailable, attempts
 from celery_pyncette.events import Observers, ResultsBack, ResultsLost

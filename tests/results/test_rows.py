@@ -6,21 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from celery_pyncette.core.attempts import RUBBISH, SKEW, message_expiry
 from celery_pyncette.core.instants import NEVER, Instant
-from celery_pyncette.core.lifecycle import (
-    RUBBISH,
-    SKEW,
-    Backend,
-    Plan,
-    Receipt,
-    Sent,
-    Settle,
-    message_expiry,
-    plan,
-    settle,
-)
+from celery_pyncette.core.lifecycle import plan
+from celery_pyncette.core.plans import Backend, Plan, Receipt, Sent, Settle
 from celery_pyncette.core.policies import CatchUp, OnFailure, Rules
 from celery_pyncette.core.records import Counters, EntrySpec, Key, Lane, Origin, Outcome, Pause, Record, Run, Skip
+from celery_pyncette.core.settling import settle
 from celery_pyncette.core.taking import OneTime
 from tests.results.desk import AT_MOST, AT_MOST_GATED, AWARE, GATED
 

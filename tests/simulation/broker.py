@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celery_pyncette.core.lifecycle import Receipt, Sent
+from celery_pyncette.core.plans import Receipt, Sent
 from celery_pyncette.engine.publisher import Outgoing
 from tests.simulation.ledger import Ledger
 from tests.simulation.world import World

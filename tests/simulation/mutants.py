@@ -12,11 +12,11 @@ from typing import Any
 from unittest.mock import patch
 
 from celery_pyncette.clock import new_id
-from celery_pyncette.core import edits, lifecycle
+from celery_pyncette.core import counting, edits
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.lifecycle import Plan, Receipt, Sent, Settle
+from celery_pyncette.core.plans import Plan, Receipt, Sent, Settle
 from celery_pyncette.core.policies import Delivery, Rules
-from celery_pyncette.core.records import Record, Write
+from celery_pyncette.core.records import Counters, Record, Write
 from celery_pyncette.core.taking import DueTimes
 from celery_pyncette.engine import dispatcher
 from celery_pyncette.engine.dispatcher import Dispatcher
@@ -29,7 +29,7 @@ from tests.simulation.world import Faults
 
 _plan, _settle, _replaced = dispatcher.plan, dispatcher.settle, edits.replaced
 _cycle, _apply, _claim, _view_apply = Dispatcher.cycle, SharedStore.apply, SharedStore.claim, StoreView.apply
-_ready_at, _count = Record.ready_at, lifecycle._count
+_ready_at, _add = Record.ready_at, counting.add
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,8 @@ def keep_the_tombstones_due(record: Record, *rest: Any) -> Record | None:
     return replace(after, due_at=record.due_at) if after is not None and record.removed else after
 
 
-def count_no_skips(record: Record, taken: Any, *rest: Any, **changes: Any) -> Record:
-    return _count(record, replace(taken, skips=None), *rest, **changes)
+def add_no_skips(counters: Counters, expected: int = 0, started: int = 0, skipped: int = 0) -> Counters:
+    return _add(counters, expected, started)
 
 
 def advance_whatever_is_stored(plan: Plan, stored: Record, *rest: Any) -> Write | None:
@@ -176,7 +176,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "replace moves what is due already": Mutant(edits, "replaced", replace_and_forget, "an edit lost what was due", 3),
     "create on a tombstone keeps its due time": Mutant(edits, "replaced", keep_the_tombstones_due, "is never due", 4),
-    "what is skipped is not counted": Mutant(lifecycle, "_count", count_no_skips, "are accounted for", 0),
+    "what is skipped is not counted": Mutant(counting, "add", add_no_skips, "are accounted for", 0),
     "advance after the lease was given back": Mutant(
         dispatcher, "settle", advance_whatever_is_stored, "used up, and never sent", 115
     ),

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from celery_pyncette.core.edits import create
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.lifecycle import SEND_AGAIN
 from celery_pyncette.core.policies import CatchUp, Delivery, Rules
 from celery_pyncette.core.records import Lane, Origin, Record, Write
 from celery_pyncette.core.schedules import Every, Once
+from celery_pyncette.core.settling import SEND_AGAIN
 from celery_pyncette.stores.protocol import Founding, Query
 from celery_pyncette.stores.writes import change_of
 from tests.simulation.actors import CLAIM_TIME, POLL, RESTARTS, Beat, User
