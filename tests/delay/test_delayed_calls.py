@@ -26,12 +26,15 @@ def claimed(post: Post) -> None:
 
 def test_what_is_parked_can_be_seen(post: Post):
     expires = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(hours=2)
+    before = datetime.now(timezone.utc)
     result = post.add.apply_async((1,), {"y": 5}, countdown=60, priority=4, expires=expires)
+    after = datetime.now(timezone.utc)
     state = delayed.get_delayed(result.id, app=post.app)
     assert state is not None
     assert (state.task, state.queue, state.args, state.kwargs) == ("proj.add", post.queue, "(1,)", "{'y': 5}")
     assert (state.priority, state.retries, state.expires, state.state) == (4, 0, expires, "waiting")
-    assert timedelta(seconds=50) < state.eta - datetime.now(timezone.utc) < timedelta(seconds=61)
+    minute, rounding = timedelta(seconds=60), timedelta(milliseconds=1)
+    assert before + minute - rounding <= state.eta <= after + minute + rounding
     assert delayed.get_delayed("another", app=post.app) is None
 
 

@@ -17,41 +17,58 @@ from celery_pyncette.core.instants import instant_of
 from celery_pyncette.engine.parking import NotParked, Parked, identity, unpack
 from tests.delay.post import Post
 
-NOW = datetime.now(timezone.utc)
+HOUR = timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
-    "delay",
+    "write",
     [
-        {"countdown": 60},
-        {"countdown": 60.5},
-        {"eta": NOW + timedelta(hours=1)},
-        {"eta": (NOW + timedelta(hours=1)).isoformat()},
-        {"eta": (NOW + timedelta(hours=1)).astimezone(timezone(timedelta(hours=5)))},
-        {"eta": (NOW + timedelta(hours=1)).replace(tzinfo=None)},
+        lambda eta: eta,
+        lambda eta: eta.isoformat(),
+        lambda eta: eta.astimezone(timezone(timedelta(hours=5))),
+        lambda eta: eta.replace(tzinfo=None),
     ],
-    ids=["countdown", "fraction", "eta", "text", "zone", "naive"],
+    ids=["eta", "text", "zone", "naive"],
 )
-def test_a_long_delay_is_parked(post: Post, delay: dict[str, object]):
-    result = post.add.apply_async((1, 2), **delay)
+def test_a_far_eta_is_parked(post: Post, write: Callable[[datetime], object]):
+    eta = datetime.now(timezone.utc) + HOUR
+    result = post.add.apply_async((1, 2), eta=write(eta))
     (record,) = post.parked()
     assert identity(record.key) == (result.id, 0)
-    eta = delay.get("eta")
-    if eta is not None:
-        assert record.due_at == instant_of(NOW + timedelta(hours=1))
-    else:
-        assert 59_000 < record.due_at - instant_of(NOW) < 90_000
+    assert record.due_at == instant_of(eta)
     assert post.waiting() == []
     (event,) = post.seen.of(Parked)
     assert (event.task, event.task_id, event.again) == ("proj.add", result.id, False)
 
 
-@pytest.mark.parametrize("delay", [{"countdown": 5}, {"eta": NOW - timedelta(hours=1)}, {"countdown": -3}])
-def test_a_short_delay_and_one_that_has_passed_go_to_the_broker_with_their_eta(post: Post, delay: dict[str, object]):
-    post.add.apply_async((1, 2), **delay)
+@pytest.mark.parametrize("countdown", [60, 60.5])
+def test_a_long_countdown_is_parked(post: Post, countdown: float):
+    before = datetime.now(timezone.utc)
+    post.add.apply_async((1, 2), countdown=countdown)
+    after = datetime.now(timezone.utc)
+    (record,) = post.parked()
+    wait = timedelta(seconds=countdown)
+    assert instant_of(before + wait) <= record.due_at <= instant_of(after + wait)
+    assert post.waiting() == []
+
+
+@pytest.mark.parametrize("countdown", [5, -3])
+def test_a_short_countdown_goes_to_the_broker_with_its_eta(post: Post, countdown: float):
+    before = datetime.now(timezone.utc)
+    post.add.apply_async((1, 2), countdown=countdown)
+    after = datetime.now(timezone.utc)
     assert post.parked() == []
     (message,) = post.waiting()
-    assert datetime.fromisoformat(message["headers"]["eta"]) < datetime.now(timezone.utc) + timedelta(seconds=6)
+    wait = timedelta(seconds=countdown)
+    assert before + wait <= datetime.fromisoformat(message["headers"]["eta"]) <= after + wait
+
+
+def test_an_eta_that_has_passed_goes_to_the_broker_with_it(post: Post):
+    eta = datetime.now(timezone.utc) - HOUR
+    post.add.apply_async((1, 2), eta=eta)
+    assert post.parked() == []
+    (message,) = post.waiting()
+    assert datetime.fromisoformat(message["headers"]["eta"]) == eta
 
 
 def test_without_a_delay_nothing_changes(post: Post):
@@ -185,11 +202,12 @@ def test_with_the_store_down_the_caller_gets_the_error(posts: Callable[..., Post
 def test_or_the_message_goes_to_the_broker_with_its_eta(posts: Callable[..., Post], caplog):
     post = posts(pyncette_store_timeout=0.1, pyncette_delay_on_store_error="broker")
     broken(post)
+    before = datetime.now(timezone.utc)
     with caplog.at_level(logging.WARNING):
         result = post.add.apply_async((1,), countdown=60)
     (message,) = post.waiting()
     assert message["headers"]["id"] == result.id
-    assert datetime.fromisoformat(message["headers"]["eta"]) > datetime.now(timezone.utc) + timedelta(seconds=50)
+    assert datetime.fromisoformat(message["headers"]["eta"]) >= before + timedelta(seconds=60)
     assert "not_parked" in caplog.text
 
 

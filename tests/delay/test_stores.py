@@ -25,9 +25,9 @@ def test_parked_seen_moved_claimed_released_removed(posts: Callable[..., Post], 
     }
     post.add.apply_async((b"\x00\xff", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")), **odd)
     (at_once,) = post.waiting()
-    post.add.apply_async((b"\x00\xff", "😀"), countdown=600, **odd)
+    post.add.apply_async((b"\x00\xff", "😀"), countdown=900, **odd)
     for number in range(30):
-        post.add.apply_async((number,), countdown=60 + number, task_id=f"n{number:02}")
+        post.add.apply_async((number,), countdown=600 + number, task_id=f"n{number:02}")
     store = desk_of(post.app).store
     assert delayed.count_delayed(app=post.app).total == 31
     assert delayed.move_delayed("ünï:1", timedelta(seconds=-1), app=post.app) is not None
