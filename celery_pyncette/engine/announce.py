@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.plans import Plan, Receipt, Sent, Settle
 from celery_pyncette.core.records import Lane, Outcome, Record, Skip
@@ -17,12 +19,15 @@ from celery_pyncette.events import (
     Observers,
     Paused,
     PublishFailed,
+    Quarantined,
     Repeated,
     Skipped,
     Superseded,
     UsedUp,
 )
 from celery_pyncette.stores.protocol import ClaimBatch
+
+logger = logging.getLogger(__name__)
 
 
 class Announcer:
@@ -44,6 +49,15 @@ class Announcer:
                 next_ready_at=batch.next_ready_at,
             )
         )
+
+    def quarantined(self, key: str, reason: str) -> None:
+        """A record cannot be understood: its lease puts it off."""
+        self._see(Quarantined(key=key, reason=reason))
+
+    def entry_failed(self, record: Record, error: Exception) -> None:
+        """A schedule may be any class of the user's: its errors cost this entry alone."""
+        logger.error("entry_failed", exc_info=error, extra={"entry": record.spec.name, "due_at": record.due_at})
+        self.quarantined(record.key, f"{type(error).__name__}: {error}")
 
     def cycle_ended(self, lane: Lane, in_hand: int) -> None:
         """What was claimed is seen through."""

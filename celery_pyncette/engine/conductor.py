@@ -12,12 +12,13 @@ from celery_pyncette.core.errors import NamespaceInUse, SchemaMismatch, StoreErr
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Lane
 from celery_pyncette.engine.definitions import Definitions
-from celery_pyncette.engine.dispatcher import Dispatcher, Station
+from celery_pyncette.engine.dispatcher import Dispatcher
 from celery_pyncette.engine.keeping import KEEP_EVERY, Neighbours
 from celery_pyncette.engine.publisher import Publisher
 from celery_pyncette.engine.reconcile import Reconciler
 from celery_pyncette.engine.results import Results
 from celery_pyncette.engine.stale import StaleEntries
+from celery_pyncette.engine.steps import Station
 from celery_pyncette.events import (
     BeatStarted,
     BrokerBack,

@@ -10,8 +10,9 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Key, Lane, Origin, Record, Write
 from celery_pyncette.core.schedules import Every
-from celery_pyncette.engine.dispatcher import Cycled, Dispatcher, Station
+from celery_pyncette.engine.dispatcher import Dispatcher
 from celery_pyncette.engine.keeping import Neighbours
+from celery_pyncette.engine.steps import Cycled, Station
 from celery_pyncette.events import Event, Observers
 from celery_pyncette.stores.memory import MemoryStore, Space
 from celery_pyncette.stores.protocol import Applied, Change, Founding, Query, Verdict

@@ -11,7 +11,7 @@ from celery_pyncette.core import edits
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Counters, Key, Lease, Outcome, Pause, Record, Run
-from celery_pyncette.engine.dispatcher import STEP_ASIDE
+from celery_pyncette.engine.deciding import STEP_ASIDE
 from celery_pyncette.engine.keeping import KEEP_FOR
 from celery_pyncette.engine.reconcile import Reconciler
 from celery_pyncette.engine.stale import StaleEntries

@@ -9,7 +9,8 @@ from celery_pyncette.core.attempts import task_id
 from celery_pyncette.core.plans import Backend
 from celery_pyncette.core.policies import Delivery, Overlap, Rules
 from celery_pyncette.core.records import Key, Occurrence, Record, Run
-from celery_pyncette.engine.dispatcher import Dispatcher, Station
+from celery_pyncette.engine.dispatcher import Dispatcher
+from celery_pyncette.engine.steps import Station
 from celery_pyncette.events import Observers
 from tests.engine.desk import Desk
 

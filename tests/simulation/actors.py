@@ -11,9 +11,10 @@ from celery_pyncette.core.errors import StoreUnavailable
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.records import Lane, Origin, Pause, Record, Write
 from celery_pyncette.core.schedules import Every, Once
-from celery_pyncette.engine.dispatcher import Dispatcher, Station
+from celery_pyncette.engine.dispatcher import Dispatcher
 from celery_pyncette.engine.keeping import KEEP_EVERY, Neighbours
 from celery_pyncette.engine.reconcile import Reconciler
+from celery_pyncette.engine.steps import Station
 from celery_pyncette.events import Observers
 from celery_pyncette.stores.protocol import Founding
 from celery_pyncette.stores.writes import Decision, write_as_editor

@@ -18,7 +18,7 @@ from celery_pyncette.core.plans import Plan, Receipt, Sent, Settle
 from celery_pyncette.core.policies import Delivery, Rules
 from celery_pyncette.core.records import Counters, Record, Write
 from celery_pyncette.core.taking import DueTimes
-from celery_pyncette.engine import dispatcher
+from celery_pyncette.engine import deciding, settling
 from celery_pyncette.engine.dispatcher import Dispatcher
 from celery_pyncette.stores.protocol import Applied, Change, ClaimRequest, Expected
 from celery_pyncette.stores.writes import change_of
@@ -27,7 +27,7 @@ from tests.simulation.scenario import run
 from tests.simulation.store_view import SharedStore, StoreView
 from tests.simulation.world import Faults
 
-_plan, _settle, _replaced = dispatcher.plan, dispatcher.settle, edits.replaced
+_plan, _settle, _replaced = deciding.plan, settling.settle, edits.replaced
 _cycle, _apply, _claim, _view_apply = Dispatcher.cycle, SharedStore.apply, SharedStore.claim, StoreView.apply
 _ready_at, _add = Record.ready_at, counting.add
 
@@ -64,7 +64,7 @@ def under(**changes: Any) -> Callable[..., Plan]:
 
 
 def plan_with_its_own_clock(self: Dispatcher, lane: Any) -> Any:
-    self._now = max(self._now, self._clock.now())
+    self._writing.now = max(self._writing.now, self._clock.now())
     return _cycle(self, lane)
 
 
@@ -140,12 +140,12 @@ AT_LEAST = under(delivery=Delivery.AT_LEAST_ONCE)
 AT_MOST = under(delivery=Delivery.AT_MOST_ONCE)
 
 MUTANTS: dict[str, Mutant] = {
-    "publish before use-up for at most once": Mutant(dispatcher, "plan", AT_LEAST, "sent twice", 23, order=False),
-    "advance before publish for at least once": Mutant(dispatcher, "plan", AT_MOST, "never sent", 1, order=False),
+    "publish before use-up for at most once": Mutant(deciding, "plan", AT_LEAST, "sent twice", 23, order=False),
+    "advance before publish for at least once": Mutant(deciding, "plan", AT_MOST, "never sent", 1, order=False),
     "a beat's own clock decides": Mutant(Dispatcher, "cycle", plan_with_its_own_clock, "before it was due", 0),
     "a claim without a lease": Mutant(SharedStore, "claim", claim_without_lease, "nothing had gone wrong", 0),
     "advance by version, not by claim token": Mutant(
-        dispatcher,
+        settling,
         "write_as_holder",
         advance_by_version,
         "sent again, and nothing had gone wrong",
@@ -153,13 +153,13 @@ MUTANTS: dict[str, Mutant] = {
         bustle=Faults(),
     ),
     "an unsure publish at most once counts as not sent": Mutant(
-        dispatcher, "settle", fate(Sent.UNSURE, Sent.FAILED, Settle.ADVANCED), "put back after it was sent", 7
+        settling, "settle", fate(Sent.UNSURE, Sent.FAILED, Settle.ADVANCED), "put back after it was sent", 7
     ),
     "an unsure publish at least once counts as sent": Mutant(
-        dispatcher, "settle", fate(Sent.UNSURE, Sent.SENT, Settle.ADVANCE), "never sent", 19
+        settling, "settle", fate(Sent.UNSURE, Sent.SENT, Settle.ADVANCE), "never sent", 19
     ),
     "a failed publish at least once counts as sent": Mutant(
-        dispatcher, "settle", fate(Sent.FAILED, Sent.SENT, Settle.ADVANCE), "never sent", 0
+        settling, "settle", fate(Sent.FAILED, Sent.SENT, Settle.ADVANCE), "never sent", 0
     ),
     "writes without compare": Mutant(SharedStore, "apply", without_compare, "put back after it was sent", 0),
     "the generation is not compared": Mutant(
@@ -172,13 +172,13 @@ MUTANTS: dict[str, Mutant] = {
         Record, "ready_at", property(ready_by_due_time), "under the lease of", 8, bustle=Faults(stall=0.05)
     ),
     "a grace below claim time + poll with NONE": Mutant(
-        dispatcher, "plan", under(grace=2_000), "skipped what was within its grace", 0
+        deciding, "plan", under(grace=2_000), "skipped what was within its grace", 0
     ),
     "replace moves what is due already": Mutant(edits, "replaced", replace_and_forget, "an edit lost what was due", 3),
     "create on a tombstone keeps its due time": Mutant(edits, "replaced", keep_the_tombstones_due, "is never due", 4),
-    "what is skipped is not counted": Mutant(counting, "add", add_no_skips, "are accounted for", 0),
+    "what is skipped is not counted": Mutant(counting, "add", add_no_skips, "does not add up", 0),
     "advance after the lease was given back": Mutant(
-        dispatcher, "settle", advance_whatever_is_stored, "used up, and never sent", 115
+        settling, "settle", advance_whatever_is_stored, "used up, and never sent", 115
     ),
 }
 
