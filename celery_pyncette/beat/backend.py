@@ -70,24 +70,6 @@ def _backend_of(app: Celery) -> Any:
     return backend
 
 
-def why_unreadable(app: Celery) -> str | None:
-    """Why no other process can read the app's results, or None if it can.
-
-    Asks the configuration alone: the backend is not made, because some connect when they are.
-
-    :raises Exception: whatever Celery raises for a backend that it does not know.
-    """
-    kind, url = backends.by_url(app.backend_cls or app.conf.result_backend, app.loader)
-    kinds = {one.__name__ for one in kind.__mro__}
-    if "DisabledBackend" in kinds:
-        return "there is none"
-    if "RPCBackend" in kinds:
-        return "each result goes to the one process that sent the task"
-    if "CacheBackend" in kinds and (url or app.conf.cache_backend or "").partition(":")[0] in ("memory", "dummy"):
-        return "they stay in the memory of the worker"
-    return None
-
-
 _Found = Iterator[tuple[str, str]]
 _Reader = Callable[[Any, Sequence[str]], _Found]
 

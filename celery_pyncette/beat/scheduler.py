@@ -10,7 +10,7 @@ from typing import Any
 from celery import Celery
 from celery.beat import Scheduler as CeleryScheduler
 
-from celery_pyncette.beat.aware import check_ordinary_workers, gate_assumed
+from celery_pyncette.aware import check_ordinary_workers, gate_assumed
 from celery_pyncette.beat.backend import BackendResults
 from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.celery_publisher import CeleryPublisher

@@ -11,8 +11,9 @@ import pytest
 from celery import Celery, states
 from celery.exceptions import TaskRevokedError
 
+from celery_pyncette.aware import why_unreadable
 from celery_pyncette.beat import backend as reading
-from celery_pyncette.beat.backend import BackendResults, why_unreadable
+from celery_pyncette.beat.backend import BackendResults
 from celery_pyncette.core.plans import Backend
 
 # redis-py's own wish, about what Celery calls.

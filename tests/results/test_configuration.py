@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_pyncette.beat.aware import AUTOLOAD, check_ordinary_workers, gate_assumed
+from celery_pyncette.aware import AUTOLOAD, check_ordinary_workers, gate_assumed
 from celery_pyncette.beat.scheduler import Scheduler
 from celery_pyncette.core.errors import ConfigurationError
 from celery_pyncette.entries import StaticDefinitions

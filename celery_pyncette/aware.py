@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from celery import Celery
+from celery.app import backends
 
-from celery_pyncette.beat.backend import why_unreadable
 from celery_pyncette.core.errors import ConfigurationError
 from celery_pyncette.entries import StaticDefinitions
 from celery_pyncette.settings import Settings
@@ -70,6 +70,24 @@ def _who(app: Celery, settings: Settings, entries: list[str]) -> str | None:
 def _named(kind: str, names: list[str]) -> str:
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
     return f"{kind} {names[0]!r}{more}"
+
+
+def why_unreadable(app: Celery) -> str | None:
+    """Why no other process can read the app's results, or None if it can.
+
+    Asks the configuration alone: the backend is not made, because some connect when they are.
+
+    :raises Exception: whatever Celery raises for a backend that it does not know.
+    """
+    kind, url = backends.by_url(app.backend_cls or app.conf.result_backend, app.loader)
+    kinds = {one.__name__ for one in kind.__mro__}
+    if "DisabledBackend" in kinds:
+        return "there is none"
+    if "RPCBackend" in kinds:
+        return "each result goes to the one process that sent the task"
+    if "CacheBackend" in kinds and (url or app.conf.cache_backend or "").partition(":")[0] in ("memory", "dummy"):
+        return "they stay in the memory of the worker"
+    return None
 
 
 def _unreadable(app: Celery) -> str | None:
