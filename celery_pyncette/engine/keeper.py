@@ -6,6 +6,7 @@ sleeps, and always in the solo pool. It is a daemon and is never told to stop: t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
@@ -16,7 +17,8 @@ from celery_pyncette.clock import Clock
 from celery_pyncette.core.errors import PyncetteError, StoreError
 from celery_pyncette.core.starts import Delivery
 from celery_pyncette.engine.errands import carry_out
-from celery_pyncette.engine.holding import Ending, Labels, Report
+from celery_pyncette.engine.holding import Labels
+from celery_pyncette.engine.reporting import Ending, Report
 from celery_pyncette.engine.watched import Watched
 from celery_pyncette.stores.protocol import Store
 
@@ -130,11 +132,12 @@ class Keeper:
         try:
             if due or owed:
                 self._round(at, due, owed)
-            for chore in chores:
-                chore.next_at = at + chore.seconds
-                chore.do(self._store())
         except PyncetteError as error:
             self._failed(error, due, owed)
+        for chore in chores:
+            chore.next_at = at + chore.seconds
+            with contextlib.suppress(StoreError):  # Guarded says so; no lease is judged by it
+                chore.do(self._store())
         return self._wait(self._clock.monotonic())
 
     def _round(self, at: float, due: list[Watched], owed: list[Report]) -> None:

@@ -12,7 +12,8 @@ from celery_pyncette.core.policies import Delivery as Policy
 from celery_pyncette.core.policies import Heartbeat, OnLeaseLost
 from celery_pyncette.core.records import Key, Record, Run, Token, Write
 from celery_pyncette.core.starts import Delivery, Granted, Refusal
-from celery_pyncette.engine.holding import Labels, See
+from celery_pyncette.engine.holding import Labels
+from celery_pyncette.engine.reporting import See
 
 #: What looks like a loss, and may be an end that this process has not heard of yet, is looked at again after this.
 LOOK_AGAIN = 1.0

@@ -43,12 +43,14 @@ class ActiveRun:
         self.labels = labels
         self.holding = holding
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._started_at = clock.monotonic()
         self._renewed_at = self._started_at
         self._looked_at = 0.0
         self._lost = False
         self._unsure = False
+        #: When a message that the task has put in its own place may start, in monotonic seconds.
+        self.replaced_at: float | None = None
 
     @property
     def occurrence(self) -> CurrentOccurrence:
@@ -65,7 +67,7 @@ class ActiveRun:
 
         Asks the store only when the lease may have ended by this process's own clock.
         """
-        holding, now = self.holding, self._clock.monotonic()
+        holding, now = self.holding, self.clock.monotonic()
         if holding is None or self._lost:
             return self._lost
         if now < holding.deadline:
@@ -74,7 +76,7 @@ class ActiveRun:
             return self._unsure
         self._looked_at = now
         try:
-            found = looked_at(self._store(), self._clock, holding)
+            found = looked_at(self._store(), self.clock, holding)
         except StoreError:
             self._unsure = self.ticket.delivery != Delivery.AT_MOST_ONCE.value
             return self._unsure
@@ -82,13 +84,14 @@ class ActiveRun:
 
     def beat(self) -> None:
         """Renew the lease if it is cooperative. :raises LeaseLost: if it is lost."""
-        holding, now = self.holding, self._clock.monotonic()
+        holding, now = self.holding, self.clock.monotonic()
         if holding is not None and not self._lost and self._renews(now):
             self._renewed_at = now
             try:
-                self._found(renewed(self._store(), self._clock, holding))
+                self._found(renewed(self._store(), self.clock, holding))
             except StoreError:
-                self._renewed_at = now - self.ticket.lease_ms / 1000  # at the next call again
+                # Soon again, and not at every call: each of them waits for the store.
+                self._renewed_at = self.clock.monotonic() - self._pause + min(_LOOK_EVERY, self._pause)
         if self.lost:
             raise LeaseLost(
                 f"entry {self.labels.entry!r}: the lease of its run due {self.occurrence.due_at.isoformat()} is lost; "
@@ -100,7 +103,12 @@ class ActiveRun:
             return False
         if self.ticket.max_run and now - self._started_at >= self.ticket.max_run / 1000:
             return False
-        return now - self._renewed_at >= self.ticket.lease_ms / 6000
+        return now - self._renewed_at >= self._pause
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two renewals."""
+        return self.ticket.lease_ms / 6000
 
     def _found(self, found: Holding | None) -> bool:
         self._unsure = False

@@ -12,11 +12,12 @@ from celery_pyncette.clock import new_id
 from celery_pyncette.core.errors import ConfigurationError
 from celery_pyncette.core.records import Ticket
 from celery_pyncette.core.starts import Delivery
-from celery_pyncette.engine.holding import Ending, Labels
+from celery_pyncette.engine.holding import Labels
 from celery_pyncette.engine.keeper import Keeper
+from celery_pyncette.engine.reporting import Ending
 from celery_pyncette.worker.celery_internals import REDEFINED, cause, stop_child
 from celery_pyncette.worker.endings import ABANDONED, FAILED, REVOKED, REVOKED_UNSTARTED, ending_in_main
-from celery_pyncette.worker.gate import Refused, delivery_of
+from celery_pyncette.worker.gate import Refused, StoreDown, delivery_of
 from celery_pyncette.worker.office import office_of
 from celery_pyncette.worker.tickets import NONCE, labels_of, ticket_of
 
@@ -73,7 +74,7 @@ class GateMixin:
         if self.pyncette is not None:
             this: Any = self
             error = cause(exc_info)
-            if isinstance(error, Refused):
+            if isinstance(error, (Refused, StoreDown)):
                 this.send_event("task-revoked", terminated=False, signum=None, expired=False)
             self._pyncette_over(ending_in_main(error, self, return_ok=return_ok))
         return super().on_failure(exc_info, send_failed_event, return_ok)  # type: ignore[misc]

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from celery_pyncette.core.errors import StoreUnavailable
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Outcome, Record, Ticket, Write
 from celery_pyncette.core.starts import Delivery
-from celery_pyncette.engine.holding import Ending, Holding, Labels, Report, start_run
+from celery_pyncette.engine.holding import Holding, Labels, start_run
 from celery_pyncette.engine.keeper import Keeper
+from celery_pyncette.engine.reporting import Ending, Report
 from celery_pyncette.stores.protocol import Founding
 from celery_pyncette.stores.writes import change_of
 from celery_pyncette.testing import FakeClock
@@ -434,3 +436,19 @@ def test_its_thread_does_all_this_by_itself():
     keeper.owe(holding.delivery, LABELS, LOST)
     wait_until(lambda: desk.told("Reported"), 5.0)
     assert keeper.flush(1.0)
+
+
+def test_a_chore_that_fails_is_no_outage_for_the_leases(desk: Desk):
+    holding = desk.started(on_lease_lost="terminate")
+    owed_to = desk.unwatched("b")
+
+    def fails(store: Any) -> None:
+        raise StoreUnavailable("it is away")
+
+    desk.keeper.every(20.0, fails)
+    desk.keeper.owe_report(owed(desk, owed_to, Ending(outcome=Outcome.SUCCEEDED)))
+    for _ in range(3):
+        desk.step()
+        assert desk.left(holding) == LEASE
+    assert desk.stopped == []
+    assert [type(event).__name__ for event in desk.seen] == ["Reported"]
