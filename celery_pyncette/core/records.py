@@ -287,7 +287,8 @@ class Ticket:
     """What a message carries to ask for its START: the header ``pyncette``.
 
     A gate acts only if ``aware``, and only if ``task_id`` is the message's own: groups, chords and
-    ``replace`` copy headers. Durations are milliseconds.
+    ``replace`` copy headers. Durations are milliseconds. ``replaced``: a task of this run has put the
+    message in its own place (``Task.replace``); so many Celery retries came before its first one.
     """
 
     ns: str
@@ -306,6 +307,7 @@ class Ticket:
     max_run: int = 0
     on_lease_lost: str = "warn"
     heartbeat: str = "automatic"
+    replaced: int = 0
     v: int = 1
 
     def as_header(self) -> dict[str, Any]:

@@ -39,8 +39,8 @@ class Refusal(enum.Enum):
 class Delivery:
     """One delivery of a message to a worker.
 
-    ``retries`` is Celery's count, ``nonce`` is made anew for each delivery by the worker's main
-    process, ``task_id`` is the message's own.
+    ``retries`` is Celery's count, a replacement (``Task.replace``) counting as one more; ``nonce`` is made
+    anew for each delivery by the worker's main process, ``task_id`` is the message's own.
     """
 
     ticket: Ticket

@@ -11,7 +11,7 @@ from celery.exceptions import Ignore, Reject, Retry
 
 from celery_pyncette.clock import Clock
 from celery_pyncette.core.records import Outcome
-from celery_pyncette.engine.holding import Ending
+from celery_pyncette.engine.reporting import Ending
 from celery_pyncette.worker.celery_internals import was_announced_revoked, was_cancelled, was_replaced
 
 SUCCEEDED = Ending(outcome=Outcome.SUCCEEDED)
@@ -22,10 +22,11 @@ REVOKED_UNSTARTED = Ending(outcome=Outcome.REVOKED, unstarted=True)
 UNKNOWN_TASK = Ending(outcome=Outcome.FAILED, reason="unknown task", unstarted=True)
 
 
-def ending_of(state: str | None, value: Any, clock: Clock) -> Ending | None:
+def ending_of(state: str | None, value: Any, clock: Clock, replaced_at: float | None = None) -> Ending | None:
     """How a task ended where it ran; None if that is for the main process to tell, or for nobody.
 
     :param state: what ``task_postrun`` says; :param value: the result, or the exception.
+    :param replaced_at: when the message that has taken the task's place, if any, may start; monotonic seconds.
     """
     match state:
         case states.SUCCESS:
@@ -33,11 +34,13 @@ def ending_of(state: str | None, value: Any, clock: Clock) -> Ending | None:
         case states.FAILURE:
             return FAILED
         case states.RETRY:
-            return Ending(
-                outcome=None, retry_at=clock.monotonic() + _seconds_until(getattr(value, "when", None), clock)
-            )
+            return Ending(outcome=None, retry_at=clock.monotonic() + seconds_until(getattr(value, "when", None), clock))
+        case states.IGNORED if not was_replaced(value):
+            return Ending(outcome=Outcome.FAILED, reason="ignored")
+        case states.IGNORED if replaced_at is None:
+            return SUCCEEDED  # by a chain, group or chord, which carry no ticket
         case states.IGNORED:
-            return SUCCEEDED if was_replaced(value) else Ending(outcome=Outcome.FAILED, reason="ignored")
+            return Ending(outcome=None, reason="replaced", retry_at=replaced_at)
         case states.REJECTED if getattr(value, "requeue", False):
             return Ending(outcome=None, retry_at=clock.monotonic(), requeued=True)
         case states.REJECTED:
@@ -46,7 +49,8 @@ def ending_of(state: str | None, value: Any, clock: Clock) -> Ending | None:
             return None  # it was killed, or raised what no task should
 
 
-def _seconds_until(when: Any, clock: Clock) -> float:
+def seconds_until(when: Any, clock: Clock) -> float:
+    """How long it is until a time, or a number of seconds; 0 for what is past, or neither."""
     if isinstance(when, datetime):
         aware = when if when.tzinfo is not None else when.replace(tzinfo=timezone.utc)
         return max(0.0, aware.timestamp() - clock.now() / 1000)

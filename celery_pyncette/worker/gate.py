@@ -53,11 +53,13 @@ def pass_gate(task: Any, request: Any) -> Passed:
     """
     passed = request.__dict__.get(MARK)
     if passed is None:
-        passed = request.__dict__[MARK] = Passed()
+        run = None
         if request.__dict__.get(HEADER) is not None and not request.is_eager:
-            passed.run = _Gate(task, request).admit()
-            if passed.run is not None:
-                occurrence.enter(passed.run)
+            run = _Gate(task, request).admit()
+        # Only now: whoever swallows a refusal and asks again is refused again.
+        passed = request.__dict__[MARK] = Passed(run)
+        if not request.is_eager:
+            occurrence.enter(run)  # an ordinary task too: a thread may be left with a run whose end nobody has told
     assert isinstance(passed, Passed)
     return passed
 
@@ -188,7 +190,7 @@ def delivery_of(ticket: Ticket, request: Any, nonce: str | None = None) -> Deliv
     return Delivery(
         ticket=ticket,
         task_id=said["id"],
-        retries=said.get("retries") or 0,
+        retries=(said.get("retries") or 0) + ticket.replaced,
         nonce=nonce or delivery_info.get(NONCE) or new_id(),
         worker=said.get("hostname") or "worker",
     )

@@ -19,6 +19,7 @@ from celery_pyncette.worker.endings import UNKNOWN_TASK
 from celery_pyncette.worker.gate import delivery_of
 from celery_pyncette.worker.office import office_of
 from celery_pyncette.worker.presence import Presence
+from celery_pyncette.worker.replacing import hand_over
 from celery_pyncette.worker.reports import task_has_ended
 from celery_pyncette.worker.tickets import labels_of, ticket_of
 from celery_pyncette.worker.wrapping import put_gate
@@ -38,6 +39,7 @@ def connect() -> None:
     signals.worker_init.connect(_worker_begins)
     signals.worker_process_init.connect(_child_begins)
     signals.worker_ready.connect(_worker_is_ready)
+    signals.before_task_publish.connect(_message_is_sent)
     signals.task_postrun.connect(_task_ended)
     signals.task_unknown.connect(_task_is_unknown)
     signals.worker_process_shutdown.connect(_child_ends)
@@ -78,6 +80,10 @@ def _worker_begins(sender: Any, **_: Any) -> None:
 
 def _child_begins(**_: Any) -> None:
     install(current_app._get_current_object())
+
+
+def _message_is_sent(headers: Any = None, **_: Any) -> None:
+    hand_over(headers)
 
 
 def _task_ended(task: Any, state: Any = None, retval: Any = None, **_: Any) -> None:

@@ -9,14 +9,19 @@ from celery_pyncette.worker.active import ActiveRun, CurrentOccurrence
 _current: ContextVar[ActiveRun | None] = ContextVar("celery_pyncette_run", default=None)
 
 
-def enter(run: ActiveRun) -> None:
-    """The code that follows, in this thread or greenlet, belongs to the run."""
+def enter(run: ActiveRun | None) -> None:
+    """The code that follows, in this thread or greenlet, belongs to the run; None: to none."""
     _current.set(run)
 
 
 def leave() -> None:
     """What follows belongs to no run."""
     _current.set(None)
+
+
+def current_run() -> ActiveRun | None:
+    """The run that the code of this thread or greenlet belongs to."""
+    return _current.get()
 
 
 def heartbeat() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from celery_pyncette.core.errors import StoreError
 from celery_pyncette.engine.errands import carry_out
-from celery_pyncette.engine.holding import Ending, Holding, Report
+from celery_pyncette.engine.holding import Holding
+from celery_pyncette.engine.reporting import Ending, Report
 from celery_pyncette.worker import occurrence
 from celery_pyncette.worker.endings import ending_of
 from celery_pyncette.worker.gate import MARK, Passed
@@ -24,7 +25,7 @@ def task_has_ended(task: Any, state: str | None, value: Any) -> None:
         return
     office = office_of(task.app)
     office.keeper.ended(run.holding.delivery.nonce)
-    ending = ending_of(state, value, office.runtime.clock)
+    ending = ending_of(state, value, office.runtime.clock, run.replaced_at)
     if ending is not None:
         report(office, run.holding, ending)
 

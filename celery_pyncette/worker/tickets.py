@@ -30,9 +30,10 @@ _NUMBERS = {
     "deadline": 0,
     "start_within": 0,
     "max_run": 0,
+    "replaced": 0,
     "v": 1,
 }
-_OPTIONAL = {"epoch": 0, "deadline": None, "start_within": 0, "max_run": 0, "due_at": 0, "v": 1}
+_OPTIONAL = {"epoch": 0, "deadline": None, "start_within": 0, "max_run": 0, "replaced": 0, "due_at": 0, "v": 1}
 _WORDS: Mapping[str, type[enum.Enum]] = {"delivery": Delivery, "on_lease_lost": OnLeaseLost, "heartbeat": Heartbeat}
 _DEFAULTS = {"on_lease_lost": OnLeaseLost.WARN.value, "heartbeat": Heartbeat.AUTOMATIC.value}
 

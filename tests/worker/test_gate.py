@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from celery import signals
+from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 
 from celery_pyncette import current_occurrence, heartbeat, lease_lost
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Pause
-from celery_pyncette.worker import hooks
+from celery_pyncette.engine.holding import Labels
+from celery_pyncette.worker import hooks, occurrence
+from celery_pyncette.worker.active import ActiveRun
+from celery_pyncette.worker.gate import Refused, pass_gate
 from tests.worker.bench import Bench
 from tests.worker.support import a_record, a_ticket, get, put
 
@@ -126,8 +134,6 @@ def test_what_may_not_start_is_dropped_and_counted(bench: Bench):
 
 
 def test_a_paused_entry_starts_nothing(bench: Bench):
-    from dataclasses import replace
-
     ticket = a_ticket()
     put(bench.store, replace(a_record(ticket), paused=Pause()))
     assert bench.trace(note(bench), {"pyncette": ticket.as_header()}, ticket.task_id) == "IGNORED"
@@ -343,15 +349,127 @@ def test_a_retry_that_is_faster_than_the_report_is_handed_over(bench: Bench):
     assert "ReportDropped" not in bench.names()
 
 
-def test_what_was_replaced_has_succeeded(bench: Bench):
+@contextlib.contextmanager
+def sent_messages() -> Iterator[list[dict[str, Any]]]:
+    """The headers of the messages that are sent meanwhile."""
+    sent: list[dict[str, Any]] = []
+
+    def note_headers(headers: Any = None, **_: Any) -> None:
+        sent.append(headers)
+
+    signals.after_task_publish.connect(note_headers)
+    try:
+        yield sent
+    finally:
+        signals.after_task_publish.disconnect(note_headers)
+
+
+def replacement(bench: Bench, what: Callable[[Any], Any]) -> tuple[Any, list[dict[str, Any]]]:
+    """Run a task that puts something in its own place; its ticket, and the headers of what was sent meanwhile."""
+
     @bench.task(name="replaced", bind=True)
     def replaced(self: Any) -> None:
-        raise self.replace(bench.app.tasks["note"].si())
+        raise self.replace(what(bench.app.tasks["note"]))
 
     bench.ready()
-    ticket = bench.run(replaced)
+    with sent_messages() as sent:
+        ticket = bench.run(replaced)
     assert bench.state == "IGNORED"
+    return ticket, sent
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+def test_what_was_replaced_ends_as_its_replacement_does(bench: Bench, outcome: str):
+    @bench.task(name="fails")
+    def fails() -> None:
+        raise Raised
+
+    task = note(bench) if outcome == "succeeded" else fails
+    ticket, (headers,) = replacement(bench, lambda _: task.si())
+    run = bench.record(ticket).run
+    assert run is not None
+    assert run.is_open
+    assert run.until == 2_000_000 + ticket.start_within
+    old = {"pyncette": ticket.as_header()}
+    assert bench.trace(bench.app.tasks["replaced"], old, ticket.task_id) == "IGNORED", "a copy of what was replaced"
+    assert bench.did == []
+    new = {name: headers[name] for name in ("pyncette", "periodic_task_name", "replaced_task_nesting")}
+    bench.trace(task, new, ticket.task_id)
+    assert bench.outcome(ticket) == (outcome, None)
+    run = bench.record(ticket).run
+    assert run is not None
+    assert (run.attempt, run.starts) == (1, 2)
+
+
+def test_a_replacement_may_have_a_countdown_and_be_retried(bench: Bench):
+    @bench.task(name="retries", bind=True)
+    def retries(self: Any) -> str:
+        if self.request.retries == 0:
+            raise self.retry(countdown=1)
+        return "done"
+
+    ticket, (headers,) = replacement(bench, lambda _: retries.si().set(countdown=40))
+    run = bench.record(ticket).run
+    assert run is not None
+    waits = run.until - 2_000_000 - ticket.start_within
+    assert waits > 0
+    new = {name: headers[name] for name in ("pyncette", "periodic_task_name", "replaced_task_nesting")}
+    assert bench.trace(retries, new, ticket.task_id) == "RETRY"
+    assert bench.trace(retries, new, ticket.task_id) == "IGNORED", "its first message once more"
+    assert bench.trace(retries, new, ticket.task_id, retries=1) == "SUCCESS"
     assert bench.outcome(ticket) == ("succeeded", None)
+
+
+def test_a_replacement_that_is_faster_than_the_report_is_handed_over(bench: Bench):
+    @bench.task(name="replaced", bind=True)
+    def replaced(self: Any) -> None:
+        try:
+            self.replace(bench.app.tasks["note"].si())
+        except Ignore:
+            new = {"pyncette": replace(ticket, replaced=1).as_header()}
+            assert bench.trace(bench.app.tasks["note"], new, ticket.task_id) == "SUCCESS"
+            raise
+
+    bench.ready()
+    ticket = a_ticket()
+    put(bench.store, a_record(ticket))
+    bench.trace(replaced, {"pyncette": ticket.as_header()}, ticket.task_id)
+    assert bench.outcome(ticket) == ("succeeded", None)
+    assert "ReportDropped" not in bench.names()
+
+
+def test_what_a_chain_has_replaced_has_succeeded(bench: Bench):
+    ticket, sent = replacement(bench, lambda note: note.si(1) | note.si(2))
+    assert "pyncette" not in sent[0]
+    assert bench.outcome(ticket) == ("succeeded", None)
+
+
+def test_other_messages_that_a_run_sends_are_ordinary_ones(bench: Bench):
+    @bench.task(name="sends", bind=True)
+    def sends(self: Any) -> None:
+        note(bench).delay()
+        note(bench).apply_async(task_id=self.request.id)
+
+    bench.ready()
+    with sent_messages() as sent:
+        ticket = bench.run(sends)
+    assert len(sent) == 2
+    assert not any("pyncette" in headers for headers in sent)
+    assert bench.outcome(ticket) == ("succeeded", None)
+
+
+def test_a_run_whose_end_nobody_told_is_not_the_next_tasks(bench: Bench):
+    """A thread whose task raised SystemExit goes on with another one."""
+    occurrence.enter(ActiveRun(a_ticket(), Labels("entry", "t"), None, lambda: bench.store, bench.clock))
+    assert bench.trace(note(bench), {}) == "SUCCESS"
+    assert bench.did == [None]
+
+
+def test_who_swallows_a_refusal_is_refused_again(bench: Bench):
+    request = Context(id="x", pyncette=a_ticket(task_id="x").as_header(), delivery_info={}, called_directly=False)
+    for _ in range(2):
+        with pytest.raises(Refused, match="gone"):
+            pass_gate(note(bench), request)
 
 
 def test_a_report_waits_for_the_store(bench: Bench):
@@ -370,8 +488,6 @@ def test_a_report_waits_for_the_store(bench: Bench):
 
 
 def test_a_late_report_of_a_run_that_was_taken_over_is_dropped(bench: Bench):
-    from dataclasses import replace
-
     @bench.task(name="stalls")
     def stalls() -> None:
         record = bench.record(ticket)
