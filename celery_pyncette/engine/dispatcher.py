@@ -11,18 +11,20 @@ from dataclasses import replace
 
 from celery_pyncette.clock import Clock
 from celery_pyncette.core.counting import hold_back
+from celery_pyncette.core.errors import StoreUnavailable
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.plans import Plan, Receipt, Sent
 from celery_pyncette.core.records import Lane, Record, Write
 from celery_pyncette.core.settling import SEND_AGAIN
 from celery_pyncette.engine.announce import Announcer
+from celery_pyncette.engine.courtesy import Courtesy
 from celery_pyncette.engine.deciding import Deciding
 from celery_pyncette.engine.definitions import Definitions
 from celery_pyncette.engine.keeping import Neighbours
 from celery_pyncette.engine.publisher import Outgoing, Publisher
 from celery_pyncette.engine.results import Hearing, Results
 from celery_pyncette.engine.settling import Settling
-from celery_pyncette.engine.steps import Cycled, InHand, Station, Step
+from celery_pyncette.engine.steps import Cycled, InHand, Station, Step, only
 from celery_pyncette.engine.tickets import outgoing
 from celery_pyncette.engine.writing import Writing, pause_parent
 from celery_pyncette.events import Observers, Overtime, PublishBegan, PublishEnded
@@ -58,6 +60,7 @@ class Dispatcher:
         self._writing = Writing()
         self._deciding = Deciding(store, definitions, neighbours, self._announce)
         self._settling = Settling(definitions, self._writing, self._announce)
+        self._courtesy = Courtesy(clock)
         self._hand = InHand()
 
     def cycle(self, lane: Lane) -> Cycled:
@@ -66,6 +69,13 @@ class Dispatcher:
         :raises StoreUnavailable: what was sent and could not be written down is kept, and written
             at the next call.
         """
+        try:
+            return self._cycle(lane)
+        except StoreUnavailable:
+            self._courtesy.not_answered()
+            raise
+
+    def _cycle(self, lane: Lane) -> Cycled:
         self._settle(self._store)
         station, writing = self._station, self._writing
         claimed_at = self._clock.monotonic()
@@ -74,6 +84,7 @@ class Dispatcher:
                 owner=station.owner, lane=lane, limit=station.batch_size, lease_ms=station.claim_time, seen=writing.now
             )
         )
+        self._courtesy.answered(claimed_at)
         writing.claimed(batch)
         self._hand.claimed = {record.key: record for record in batch.records}
         self._announce.claimed(lane, batch)
@@ -119,6 +130,10 @@ class Dispatcher:
     def _decide(self, records: Sequence[Record]) -> list[Step]:
         steps = []
         for record in records:
+            left_alone = self._courtesy.wait_ms(record)
+            if left_alone:
+                steps.append(only(record, hold_back(record, left_alone)))
+                continue
             step = self._deciding.decide(record, self._writing.now)
             if step is None:
                 self._left_to_lease()
