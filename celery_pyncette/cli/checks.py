@@ -116,6 +116,34 @@ def of_overdue(oldest: Instant, now: Instant, bound: int, entry: str | None) -> 
     return problem("overdue", f"{text}: is a beat running, and can it reach the broker?", lag_ms=late, entry=entry)
 
 
+def of_results(*, aware: bool, gated: bool, missing: str | None = None) -> Finding:
+    """:param aware: whether anything is result-aware. :param missing: what ordinary workers lack for that."""
+    if not aware:
+        return ok("results", "nothing is result-aware")
+    if gated:
+        return ok("results", "workers report how runs end: each of them is taken to have the gate", gated=True)
+    if missing is None:
+        return ok("results", "beats read from the result backend how runs end", gated=False)
+    return problem("results", f"{missing}. No beat starts like this", gated=False)
+
+
+def of_unstarted(waiting: Sequence[tuple[str, Instant]], now: Instant, workers: int | None) -> Finding:
+    """:param waiting: entries whose run nobody has started in time, and since when; ``workers``: with the gate."""
+    if not waiting:
+        return ok("started", "no result-aware run waits for a worker for longer than it should", waiting=0)
+    name, since = min(waiting, key=lambda one: one[1])
+    more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
+    known = "" if workers is None else f"; {workers} worker(s) with the gate live"
+    return warning(
+        "started",
+        f"a run of {name!r}{more} was last sent {brief(now - since)} ago, and nobody has started it: does a worker "
+        f"listen to its queue{known}",
+        waiting=len(waiting),
+        entry=name,
+        workers=workers,
+    )
+
+
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -19,12 +19,13 @@ _HELP = """Look whether all is well with settings, store and beats.
 
 Nothing is changed. Warnings leave the exit code at 0, unless --strict is given.
 
-`settings`, `entries`: is the configuration right, and which entries cannot be used. `broker`, `store`: do they answer.
+`settings`, `entries`: is the configuration right, and which entries cannot be used. `results`: can beats learn how
+result-aware runs end. `broker`, `store`: do they answer.
 `sharing`: can other hosts use this store. `schema`, `namespace`: is the store this release's, and this application's.
 `clock`: how far the store's clock is from this host's. `server`: may a Redis drop or forget records. `beats`,
 `manifests`: who lives, and do they define the same as this configuration. `undefined`: static entries that no living
 beat defines. `overdue`: how long the oldest record has been ready; a crash may cost pyncette_claim_time +
-pyncette_poll_interval, more is a problem.
+pyncette_poll_interval, more is a problem. `started`: which result-aware runs no worker has started in time.
 """
 _STYLES = {Level.OK.value: "green", Level.WARNING.value: "yellow", Level.PROBLEM.value: "red"}
 
@@ -42,7 +43,8 @@ def doctor(ctx: click.Context, strict: bool, as_json: bool, schedule: str | None
     try:
         session = Session(ctx.obj.app, schedule)
         findings += [ok("settings", "valid"), *examination.entries(session)]
-        findings += [broker(session.app, session.runtime.clock), *examination.kind_of_store(session)]
+        findings += [examination.results(session), broker(session.app, session.runtime.clock)]
+        findings += examination.kind_of_store(session)
         with session.store() as store:
             stay = examination.store(session, store)
         findings += stay.findings
@@ -62,9 +64,12 @@ def doctor(ctx: click.Context, strict: bool, as_json: bool, schedule: str | None
 def _broken(error: PyncetteError, *, started: bool) -> list[Finding]:
     """The finding that ends an examination, and what could not be looked at for that."""
     if not started:
-        return [problem("settings", str(error)), skipped("others", "not looked at: entries, broker, store, beats")]
+        return [
+            problem("settings", str(error)),
+            skipped("others", "not looked at: entries, results, broker, store, beats"),
+        ]
     check = "schema" if isinstance(error, SchemaMismatch) else "store"
-    return [problem(check, str(error)), skipped("others", "not looked at: clock, namespace, beats, overdue")]
+    return [problem(check, str(error)), skipped("others", "not looked at: clock, namespace, beats, overdue, started")]
 
 
 def _show(findings: list[Finding], stay: Stay | None, *, color: bool) -> None:

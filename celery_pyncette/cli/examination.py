@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
+from celery_pyncette.aware import check_ordinary_workers, gate_assumed
 from celery_pyncette.cli import checks
 from celery_pyncette.cli.beats import Beat, beats_of
 from celery_pyncette.cli.findings import Finding, ok, skipped, warning
 from celery_pyncette.cli.session import Session, sqlite_path
-from celery_pyncette.core.errors import StoreError
+from celery_pyncette.core.errors import ConfigurationError, PyncetteError, StoreError
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.partitions import META
 from celery_pyncette.core.records import Lane, Record
@@ -20,6 +22,9 @@ from celery_pyncette.rulebook import Rulebook
 from celery_pyncette.runtime import fingerprint
 from celery_pyncette.stores.protocol import ClaimRequest, Query, Store
 from celery_pyncette.translate import zone_of
+
+#: So many dynamic entries, and so many one-shots, are looked at for runs that nobody has started.
+_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,16 @@ def entries(session: Session) -> list[Finding]:
         entry = session.entries[name]
         rulebook.resolved(entry.spec, cron=entry.cron)
     return checks.of_entries(len(session.definitions.static()), session.rejected, mended)
+
+
+def results(session: Session) -> Finding:
+    """Whether anybody tells the beats how result-aware runs end; the same look as a beat's at its start."""
+    gated = gate_assumed(session.app)
+    try:
+        aware = check_ordinary_workers(session.app, session.settings, session.definitions)
+    except ConfigurationError as error:
+        return checks.of_results(aware=True, gated=gated, missing=str(error))
+    return checks.of_results(aware=aware, gated=gated)
 
 
 def kind_of_store(session: Session) -> list[Finding]:
@@ -107,6 +122,7 @@ def _company(session: Session, store: Store) -> tuple[list[Beat], list[Finding]]
         *checks.of_manifests(ours, used),
         _undefined(session, store, static, live),
         _overdue(session, store, static),
+        _unstarted(session, store, static, now, [r for r in presences if r not in kept and _lives(r, now)]),
     ]
 
 
@@ -128,6 +144,31 @@ def _overdue(session: Session, store: Store, static: list[Record]) -> Finding:
         oldest, now = min(oldest, batch.next_ready_at), max(now, batch.now)
     named = next((record.spec.name for record in static if record.ready_at == oldest), None)
     return checks.of_overdue(oldest, now, session.settings.shortest_grace, named)
+
+
+def _unstarted(
+    session: Session, store: Store, static: list[Record], now: Instant, workers: Sequence[Record]
+) -> Finding:
+    """Result-aware runs whose message nobody has started in time."""
+    others = chain.from_iterable(islice(_all(store, prefix), _MOST) for prefix in ("d:", "o:"))
+    waiting = {}
+    for record in chain(static, others):
+        since = _waits_since(session, record, now)
+        if since is not None:
+            waiting[str(record.key)] = (record.spec.name, since)
+    return checks.of_unstarted(list(waiting.values()), now, len(workers) if gate_assumed(session.app) else None)
+
+
+def _waits_since(session: Session, record: Record, now: Instant) -> Instant | None:
+    run = record.run
+    if run is None or not run.is_open or run.dispatched_at is None or run.starts:
+        return None
+    try:
+        meaning = session.definitions.meaning(record)
+    except PyncetteError:
+        return None  # a beat says what is wrong with it
+    late = meaning is not None and (run.unstarted > 0 or now >= run.dispatched_at + meaning.rules.start_within)
+    return run.dispatched_at if late else None
 
 
 def _all(store: Store, prefix: str) -> Iterator[Record]:

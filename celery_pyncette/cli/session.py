@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from celery_pyncette.aware import gate_assumed
 from celery_pyncette.core.errors import ConfigurationError, PyncetteError, SchemaMismatch, StoreNotConfigured
 from celery_pyncette.entries import StaticDefinitions
 from celery_pyncette.runtime import Runtime
@@ -36,7 +37,7 @@ class Session:
         self.runtime = Runtime(app, store_url=default)
         self.entries: Mapping[str, StaticEntry]
         self.entries, unreadable = translate_all(app)
-        self.definitions = StaticDefinitions(app, settings, self.entries)
+        self.definitions = StaticDefinitions(app, settings, self.entries, gated=gate_assumed(app))
         self.rejected: Mapping[str, PyncetteError] = {**unreadable, **self.definitions.rejected}
 
     @property

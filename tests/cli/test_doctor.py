@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from celery_pyncette.cli import checks
 from celery_pyncette.cli.findings import Level
 from celery_pyncette.core.errors import StoreRefused
-from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.records import Lease
+from celery_pyncette.core.instants import NEVER, Instant
+from celery_pyncette.core.records import Lease, Run
 from celery_pyncette.runtime import Runtime
 from tests.cli.setting import SCHEDULE, Shop, app_of, call, document
 
@@ -40,8 +41,8 @@ def test_all_is_well(shop: Shop):
     answer = document(shop.app, "doctor", "--strict")
     assert results(answer) == dict.fromkeys(
         [
-            *("settings", "entries", "broker", "sharing", "store", "schema", "clock", "namespace", "beats"),
-            *("manifests", "undefined", "overdue"),
+            *("settings", "entries", "results", "broker", "sharing", "store", "schema", "clock", "namespace", "beats"),
+            *("manifests", "undefined", "overdue", "started"),
         ],
         "ok",
     )
@@ -238,3 +239,61 @@ def test_on_every_store_looking_finds_the_oldest_and_changes_nothing(anywhere: S
     assert "'sync' has been ready for 1 h" in text(answer, "overdue")
     assert [anywhere.record(name) for name in ("sync", "report")] == before
     assert [entry["name"] for entry in document(anywhere.app, "list")["entries"]] == ["report", "sync"]
+
+
+# --- result-aware runs ------------------------------------------------------------------------------------------------
+
+AUTOLOAD = {"imports": ["celery_pyncette.worker.autoload"]}
+READABLE = {"result_backend": "redis://nowhere.invalid:6379/0", "task_track_started": True}
+
+
+@pytest.mark.parametrize(
+    ("conf", "result", "said"),
+    [
+        ({}, "ok", "nothing is result-aware"),
+        ({"pyncette_result_aware": True}, "problem", "result_backend=None: entry 'report' .* task_track_started=True"),
+        ({"pyncette_result_aware": True, "result_backend": "rpc://"}, "problem", "result_backend='rpc"),
+        (
+            {"pyncette_result_aware": True, **READABLE, "task_track_started": False},
+            "problem",
+            "task_track_started=False",
+        ),
+        ({"pyncette_result_aware": True, **READABLE}, "ok", "from the result backend"),
+        ({"pyncette_result_aware": True, **AUTOLOAD}, "ok", "the gate"),
+    ],
+    ids=["not aware", "no backend", "rpc", "not tracked", "ordinary", "gated"],
+)
+def test_whether_beats_can_learn_how_runs_end(tmp_path, conf: dict, result: str, said: str):
+    shop = Shop(app_of(f"sqlite:///{tmp_path}/store.sqlite3", **conf))
+    shop.beat()
+    answer = document(shop.app, "doctor", code=1 if result == "problem" else 0)
+    assert results(answer)["results"] == result
+    assert re.search(said, text(answer, "results"))
+
+
+@pytest.mark.parametrize("conf", [AUTOLOAD, READABLE], ids=["gated", "ordinary"])
+def test_a_run_that_no_worker_starts_is_found(tmp_path, conf: dict):
+    shop = Shop(app_of(f"sqlite:///{tmp_path}/store.sqlite3", pyncette_result_aware=True, **conf))
+    shop.beat()
+
+    def sent(before: int, **more: object) -> Run:
+        generation, at = shop.record().generation, Instant(shop.now - before)
+        return Run(due_at=at, generation=generation, dispatched_at=at, until=NEVER, **more)
+
+    shop.change(run=sent(30_000))
+    assert results(document(shop.app, "doctor"))["started"] == "ok", "pyncette_start_within has not passed"
+    shop.change(run=sent(30_000, unstarted=1, attempt=2))
+    assert results(document(shop.app, "doctor"))["started"] == "warning", "it was sent for the second time"
+    shop.change(run=sent(61_000))
+    answer = document(shop.app, "doctor")
+    assert results(answer)["started"] == "warning"
+    assert "'sync' was last sent 1 m 1 s" in text(answer, "started")
+    assert ("0 worker(s) with the gate" in text(answer, "started")) is (conf is AUTOLOAD)
+    shop.change(run=sent(61_000, starts=1, retries=1))
+    assert results(document(shop.app, "doctor"))["started"] == "ok", "it waits for a Celery retry"
+
+
+def test_of_many_runs_that_wait_the_oldest_is_named():
+    finding = checks.of_unstarted([("b", Instant(5_000)), ("a", Instant(1_000))], Instant(61_000), 2)
+    assert finding.text.startswith("a run of 'a' (and 1 more) was last sent 1 m ago")
+    assert finding.data == {"waiting": 2, "entry": "a", "workers": 2}
