@@ -37,10 +37,10 @@ def ending_of(state: str | None, value: Any, clock: Clock, replaced_at: float | 
             return Ending(outcome=None, retry_at=clock.monotonic() + seconds_until(getattr(value, "when", None), clock))
         case states.IGNORED if not was_replaced(value):
             return Ending(outcome=Outcome.FAILED, reason="ignored")
-        case states.IGNORED if replaced_at is None:
-            return SUCCEEDED  # by a chain, group or chord, which carry no ticket
-        case states.IGNORED:
+        case states.IGNORED if replaced_at is not None:
             return Ending(outcome=None, reason="replaced", retry_at=replaced_at)
+        case states.IGNORED:
+            return SUCCEEDED  # a chain, group or chord, which carry no ticket, has taken its place
         case states.REJECTED if getattr(value, "requeue", False):
             return Ending(outcome=None, retry_at=clock.monotonic(), requeued=True)
         case states.REJECTED:
