@@ -10,9 +10,9 @@ failed=""
 for version in ${*:-5.5 5.6 5.7}; do
     venv=".venv-celery-$version"
     scripts/venv.sh "$venv" dev
-    # Each release brings the kombu that it was made for; kombu's own extra would be the newest one's.
-    "$venv/bin/python" -m pip install --quiet "celery[redis]==$version.*"
-    echo "== Celery $("$venv/bin/python" -c 'import celery, kombu; print(celery.__version__, "with kombu", kombu.__version__)')"
+    # With the kombu of its time, and the redis-py that one allows: Celery itself would take the newest kombu.
+    "$venv/bin/python" -m pip install --quiet "celery[redis]==$version.*" "kombu[redis]==$version.*"
+    echo "== Celery $("$venv/bin/python" -c 'import celery, kombu, redis; print(celery.__version__, "with kombu", kombu.__version__, "and redis", redis.__version__)')"
     # shellcheck disable=SC2086 - several words are several arguments
     "$venv/bin/python" -m pytest -q ${ARGS:-tests/beat tests/translate tests/settings tests/worker} || failed="$failed $version"
 done

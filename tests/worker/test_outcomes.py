@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,11 @@ def dies_again(self):
 
 
 @task()
-def replaces(self):
-    say("began", self.request)
-    raise self.replace(work.si())
+def replaces(self, by):
+    say("replaces", self.request)
+    if by == "chain":
+        raise self.replace(later.si() | later.si())
+    raise self.replace(app.tasks["proj." + by].si())
 
 
 @task()
@@ -201,8 +203,24 @@ def test_requeued(workshop: Workshop, worker: Process):
 
 
 def test_replaced(workshop: Workshop, worker: Process):
-    ticket = ended(workshop, "replaces", outcome="succeeded")
-    workshop.until(lambda: workshop.said("ended", ticket.task_id), "the replacement ran, as an ordinary task")
+    ticket = ended(workshop, "replaces", "work", outcome="succeeded")
+    assert len(workshop.said("ended", ticket.task_id)) == 1, "reported only when the replacement had ended"
+    assert workshop.said("began", ticket.task_id)[-1]["occurrence"] is not None, "which is part of the same run"
+    run = workshop.record(ticket).run
+    assert run is not None
+    assert (run.attempt, run.starts) == (1, 2)
+
+
+def test_replaced_by_what_fails_retries_or_is_lost(workshop: Workshop, worker: Process):
+    ended(workshop, "replaces", "raises", outcome="failed")
+    ended(workshop, "replaces", "retries", outcome="succeeded")
+    ended(workshop, "replaces", "dies", outcome="abandoned")
+
+
+def test_replaced_by_a_chain(workshop: Workshop, worker: Process):
+    ticket = ended(workshop, "replaces", "chain", outcome="succeeded")
+    workshop.until(lambda: workshop.said("later", ticket.task_id), "its last task")
+    assert workshop.said("later", ticket.task_id)[0]["occurrence"] is False
 
 
 def test_revoked_while_it_runs(workshop: Workshop, worker: Process):
@@ -252,26 +270,31 @@ def test_a_copy_is_shown_as_revoked_and_not_as_received_for_ever(workshop: Works
     from celery.events import EventReceiver
 
     ticket = ended(workshop, "forgets", outcome="succeeded")
-    seen: list[str] = []
+    seen: dict[str, list[str]] = {}
 
     def note(event: dict[str, Any]) -> None:
-        if event.get("uuid") == ticket.task_id:
-            seen.append(event["type"])
+        seen.setdefault(str(event.get("uuid")), []).append(event["type"])
 
     with workshop.app.connection_for_read() as connection:
         receiver = EventReceiver(connection, handlers={"*": note}, app=workshop.app)
         with receiver.consumer_context(wakeup=False) as (listening, _, _):
-            workshop.send(ticket, task="proj.forgets")
 
-            def heard() -> bool:
+            def heard(what: Callable[[], bool]) -> bool:
                 try:
                     listening.drain_events(timeout=0.2)
                 except TimeoutError:
                     return False
-                return "task-revoked" in seen
+                return what()
 
-            workshop.until(heard, "the event")
-    assert seen[-1] == "task-revoked"
+            def listens() -> bool:
+                """Redis keeps no event for who listens later, and kombu subscribes with the first look for messages."""
+                workshop.send({}, task="proj.forgets")
+                return heard(lambda: bool(seen))
+
+            workshop.until(listens, "any event")
+            workshop.send(ticket, task="proj.forgets")
+            workshop.until(lambda: heard(lambda: "task-revoked" in seen.get(ticket.task_id, [])), "the event")
+    assert seen[ticket.task_id][-1] == "task-revoked"
 
 
 def test_a_worker_that_is_killed_leaves_its_lease_to_end_by_itself(workshop: Workshop, worker: Process):

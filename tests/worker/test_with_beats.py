@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 logger = logging.getLogger(__name__)
 
-#: Seconds.
-LEASE = 4.0
+#: Seconds. Celery may notice a lost child only when it looks after its pool, each five seconds; the lease is longer.
+LEASE = 6.0
 EVERY = 3.0
 RUNS = 2.0
 #: A lost run is completed within its lease and 2 s, in which its task takes 2 s: with both cores of a shared machine
@@ -37,13 +37,13 @@ def workshop(request: pytest.FixtureRequest, tmp_path: Path, processes: Processe
     return Workshop(tmp_path, processes, broker, quiet_broker.url, founded=False)
 
 
-def begun(workshop: Workshop, delivery: str, late: bool) -> Fleet:
+def begun(workshop: Workshop, delivery: str, late: bool, lease: float) -> Fleet:
     fleet = Fleet(workshop).write(
         {"busy": (EVERY, RUNS)},
         task_acks_late=late,
         pyncette_delivery=delivery,
         pyncette_catch_up="all",
-        pyncette_lease=LEASE,
+        pyncette_lease=lease,
         pyncette_claim_time=2,
         pyncette_start_within=4,
     )
@@ -59,8 +59,8 @@ def kill(fleet: Fleet, line: dict[str, Any], victim: str) -> None:
         os.kill(line["pid"], signal.SIGKILL)
 
 
-def a_busy_one_is_killed(workshop: Workshop, delivery: str, victim: str, late: bool) -> None:
-    fleet = begun(workshop, delivery, late)
+def a_busy_one_is_killed(workshop: Workshop, delivery: str, victim: str, late: bool, lease: float = LEASE) -> None:
+    fleet = begun(workshop, delivery, late, lease)
     busy = fleet.one_busy(after=1)
     before = workshop.store.now()
     kill(fleet, busy, victim)
@@ -83,7 +83,7 @@ def a_busy_one_is_killed(workshop: Workshop, delivery: str, victim: str, late: b
         assert last.ended_at is not None
         took = [(at - before) / 1000 for at in (last.started_at, last.ended_at)]
         logger.info("a %s killed: started again after %.2f s, completed after %.2f s", victim, *took)
-        assert last.ended_at - before <= (LEASE + 2.0 + SLACK) * 1000, "by the record's own times"
+        assert last.ended_at - before <= (lease + 2.0 + SLACK) * 1000, "by the record's own times"
         assert (again["attempt"], again["token"] > busy["token"]) == (2, True)
         assert starts.pop(("busy", due)) == 2, "once more, and once only"
         assert set(starts.values()) == {1}
@@ -103,4 +103,4 @@ def test_a_busy_worker_is_killed(workshop: Workshop, delivery: str, victim: str,
 @pytest.mark.parametrize("workshop", [pytest.param("rabbitmq", marks=pytest.mark.broker("rabbitmq"))], indirect=True)
 def test_a_busy_worker_is_killed_briefly(workshop: Workshop):
     """One of the above, for each day."""
-    a_busy_one_is_killed(workshop, "at_least_once", "worker", True)
+    a_busy_one_is_killed(workshop, "at_least_once", "worker", True, lease=4.0)
