@@ -16,7 +16,7 @@ from tests.worker.support import Workshop
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {"workshop", "shaky"} & set(getattr(item, "fixturenames", ())):
+        if {"workshop", "shaky", "quiet_redis"} & set(getattr(item, "fixturenames", ())):
             for mark in (pytest.mark.broker("redis"), pytest.mark.store("redis"), pytest.mark.needs("own-redis")):
                 item.add_marker(mark)
 

@@ -11,6 +11,7 @@ import pytest
 from tests.support.brokers import Broker
 from tests.support.process import Processes
 from tests.worker.fleet import Fleet
+from tests.worker.support import LEASE as WORKERS_LEASE
 from tests.worker.support import Workshop
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
@@ -64,3 +65,20 @@ def workshop(request: pytest.FixtureRequest, tmp_path: Path, processes: Processe
 @pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
 def test_what_waited_for_three_leases_starts_once(workshop: Workshop, delivery: str):
     no_worker_for_three_leases(workshop, delivery)
+
+
+def test_a_queue_that_waits_for_longer_than_the_lease_starts_each_once(
+    tmp_path: Path, processes: Processes, quiet_broker: Broker
+):
+    """Without beats, for each day: every message is there twice."""
+    workshop = Workshop(tmp_path, processes, quiet_broker, quiet_broker.url).write()
+    tickets = [workshop.run(f"n{number}", 0.1) for number in range(3)]
+    for ticket in tickets:
+        workshop.send(ticket, 0.1)
+    until = time.monotonic() + WORKERS_LEASE / 1000
+    workshop.until(lambda: time.monotonic() > until, "a lease has passed")
+    worker = workshop.worker("prefork", "-c", "2")
+    for ticket in tickets:
+        workshop.reported(ticket, "succeeded")
+    workshop.until(lambda: worker.text.count("start_refused") == 3, "the copies are refused")
+    assert len(workshop.said("began")) == 3

@@ -173,20 +173,6 @@ def test_children_that_are_replaced_after_each_task_have_their_own_store(worksho
     assert len(workshop.said("began")) == 8
 
 
-def test_a_queue_that_waits_for_longer_than_the_lease_starts_each_once(workshop: Workshop):
-    workshop.write(MORE)
-    tickets = [workshop.run(f"n{number}", 0.1) for number in range(3)]
-    for ticket in tickets:
-        workshop.send(ticket, 0.1)
-    until = time.monotonic() + LEASE / 1000
-    workshop.until(lambda: time.monotonic() > until, "a lease has passed")
-    worker = workshop.worker("prefork", "-c", "2")
-    for ticket in tickets:
-        workshop.reported(ticket, "succeeded")
-    workshop.until(lambda: worker.text.count("start_refused") == 3, "the copies are refused")
-    assert len(workshop.said("began")) == 3
-
-
 def test_a_broker_that_delivers_again_before_the_task_has_ended(workshop: Workshop):
     options = {"visibility_timeout": 1, "unacked_restore_interval": 1}
     workshop.write(MORE, broker_transport_options=options)
