@@ -78,6 +78,7 @@ class ActiveRun:
         try:
             found = looked_at(self._store(), self.clock, holding)
         except StoreError:
+            self._looked_at = self.clock.monotonic()  # each question waits for the store
             self._unsure = self.ticket.delivery != Delivery.AT_MOST_ONCE.value
             return self._unsure
         return self._found(found)
