@@ -62,10 +62,12 @@ class Fleet:
     def start_workers(self, *names: str, pool: str = "prefork", children: int = 2) -> None:
         """Side by side: each takes no more than it has children."""
         for name in names:
+            # Its name is that of its control queue, too, which others on this RabbitMQ may not have.
+            own = f"{name}-{self.workshop.broker.queue}"
+            limits = ("-c", str(children), "--prefetch-multiplier", "1")
             self.workers[name] = self.workshop.processes.worker(
-                "proj", *("-c", str(children), "--prefetch-multiplier", "1"), pool=pool, name=name,
-                cwd=self.workshop.directory,
-            )  # fmt: skip
+                "proj", *limits, pool=pool, name=own, cwd=self.workshop.directory
+            )
         for name in names:
             self.workers[name].wait_for_log(r"ready\.", PATIENCE)
 
