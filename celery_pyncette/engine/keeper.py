@@ -147,6 +147,7 @@ class Keeper:
         for report in owed:
             if report.done and self._owed.get(report.delivery.nonce) is report:
                 del self._owed[report.delivery.nonce]
+        self._still_owed([report for report in owed if not report.done], "its record cannot be read, or changed")
         for one in due:
             if one.next_at <= at:  # others came in between each time
                 one.next_at = at + min(_ASK_AGAIN, one.period)
@@ -160,11 +161,16 @@ class Keeper:
             one.unreachable(now)
         for one in due:
             one.next_at = now + min(_ASK_AGAIN, one.period / 4)
-        self._owed_at = now + _ASK_AGAIN if owed else self._owed_at
-        for report in owed:
+        self._still_owed(owed, "the store could not be reached")
+
+    def _still_owed(self, reports: list[Report], reason: str) -> None:
+        """Ask again in a while; what is too old is given up, with this reason."""
+        now = self._clock.monotonic()
+        self._owed_at = now + _ASK_AGAIN if reports else self._owed_at
+        for report in reports:
             report.known = None
             if now >= report.give_up_at:
-                report.dropped("the store could not be reached")
+                report.dropped(reason)
                 self._owed.pop(report.delivery.nonce, None)
 
     def _wait(self, now: float) -> float:

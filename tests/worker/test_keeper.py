@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_pyncette.core.errors import StoreUnavailable
+from celery_pyncette.core.errors import CorruptRecord, StoreUnavailable
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Outcome, Record, Ticket, Write
 from celery_pyncette.core.starts import Delivery
@@ -302,8 +302,6 @@ def test_a_short_outage_is_not_even_told(desk: Desk):
 
 
 def test_one_record_that_cannot_be_read_costs_no_other(desk: Desk):
-    from celery_pyncette.core.errors import CorruptRecord
-
     desk.started("bad")
     good = desk.started("good")
     fetch = desk.store.fetch
@@ -452,3 +450,16 @@ def test_a_chore_that_fails_is_no_outage_for_the_leases(desk: Desk):
         assert desk.left(holding) == LEASE
     assert desk.stopped == []
     assert [type(event).__name__ for event in desk.seen] == ["Reported"]
+
+
+def test_a_report_to_a_record_that_cannot_be_read_is_tried_each_second_and_given_up(desk: Desk):
+    def unreadable(keys: Any) -> Any:
+        raise CorruptRecord(keys[0], "it is")
+
+    desk.keeper.owe_report(owed(desk, desk.unwatched(), Ending(outcome=Outcome.SUCCEEDED)))
+    desk.store.fetch = unreadable  # type: ignore[method-assign]
+    assert desk.step(0.0) >= 1.0, "not again at once"
+    assert desk.keeper.busy
+    desk.step(700.0)
+    assert not desk.keeper.busy
+    assert len(desk.told("ReportDropped")) == 1
