@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from celery_pyncette.cli import states
+from celery_pyncette import states
 from celery_pyncette.cli.command import ExitCode, Failure
 from celery_pyncette.cli.printing import say, show_json
 from celery_pyncette.cli.session import Session
-from celery_pyncette.cli.words import moment, safe, times
 from celery_pyncette.core.instants import instant_of
 from celery_pyncette.task_state import TaskState
+from celery_pyncette.words import moment, safe, times
 
 origin_option = click.option(
     "--origin", type=click.Choice(["static", "dynamic"]), help="Which one, if both have an entry of the name."

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from celery_pyncette.cli.words import distance, moment, times
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Record
+from celery_pyncette.words import distance, moment, times
 
 COLUMNS = ("BEAT", "HOST", "PID", "VERSION", "SINCE", "STATE", "CONFIGURATION")
 STYLES = {"lives": "green", "gone": "yellow", "the same": "green", "another": "yellow"}

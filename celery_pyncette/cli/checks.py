@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from celery_pyncette.cli.findings import Finding, ok, problem, skipped, warning
-from celery_pyncette.cli.words import brief, moment, times
 from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.records import Record
+from celery_pyncette.words import brief, moment, times
 
 #: From this on, clocks are so far apart that `expires` and dates in arguments mean something else on each host.
 FAR_APART = 5_000

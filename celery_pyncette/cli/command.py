@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from celery_pyncette.cli.words import safe
 from celery_pyncette.core.errors import ConfigurationError, InvalidEntry, PyncetteError, StoreError
+from celery_pyncette.words import safe
 
 
 class ExitCode(enum.IntEnum):

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from celery_pyncette.cli.words import distance, moment, times
 from celery_pyncette.client.editing import Edit, edit_all
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Record, Write
 from celery_pyncette.stores.protocol import Query, Store
 from celery_pyncette.stores.writes import Decision
+from celery_pyncette.words import distance, moment, times
 
 COLUMNS = ("KEY", "NAME", "TASK", "WAS DUE", "OUTCOME", "REASON", "DELETED")
 #: Kinds of records that may be dead letters: single occurrences, dynamic entries that run once, parked messages.

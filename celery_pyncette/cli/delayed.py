@@ -13,8 +13,9 @@ from celery_pyncette.cli.command import Command, ExitCode, Failure, json_option
 from celery_pyncette.cli.moments import aware, moment_of
 from celery_pyncette.cli.printing import Table, say, show_json, show_table
 from celery_pyncette.cli.session import Session
-from celery_pyncette.cli.words import distance, moment, times
 from celery_pyncette.core.instants import instant_of
+from celery_pyncette.states import delayed_document
+from celery_pyncette.words import distance, moment, times
 
 _GROUP = """Look at messages that wait for their ETA in the delay queue, and move or cancel them.
 
@@ -50,7 +51,7 @@ def list_messages(context: Any, queue: str | None, task: str | None, limit: int,
     session = Session(context.app)
     found, more = _listed(session, queue, task, limit)
     if as_json:
-        show_json({**head(session), "messages": [_document(each) for each in found], "more": more})
+        show_json({**head(session), "messages": [delayed_document(each) for each in found], "more": more})
         return
     if found:
         show_table(Table(_COLUMNS, [_cells(each) for each in found]), color=not context.no_color)
@@ -90,7 +91,7 @@ def cancel(context: Any, task_id: str, as_json: bool) -> None:
     if not calls.cancel_delayed(task_id, app=session.app):
         raise Failure(f"{task_id!r}: a beat was sending it at this very moment, it may run", ExitCode.PROBLEMS)
     if as_json:
-        show_json({**head(session), "done": "cancelled", "message": _document(before)})
+        show_json({**head(session), "done": "cancelled", "message": delayed_document(before)})
     else:
         say(f"cancelled {task_id}: {before.task}{before.args}")
 
@@ -107,7 +108,7 @@ def move(context: Any, task_id: str, when: str, as_json: bool) -> None:
     if after is None:
         raise _none(task_id)
     if as_json:
-        show_json({**head(session), "done": "moved", "message": _document(after)})
+        show_json({**head(session), "done": "moved", "message": delayed_document(after)})
     else:
         say(f"moved {task_id}: {after.task}{after.args} is due {moment(instant_of(after.eta))}")
 
@@ -160,20 +161,3 @@ def _cells(state: calls.DelayedState) -> tuple[str, ...]:
     eta, now = instant_of(state.eta), instant_of(state.as_of)
     task = f"{state.task} (retry {state.retries})" if state.retries else state.task
     return (state.task_id, task, state.queue, moment(eta), distance(eta, now), state.state, state.args[:60])
-
-
-def _document(state: calls.DelayedState) -> dict[str, Any]:
-    expires = None if state.expires is None else instant_of(state.expires)
-    return {
-        "task_id": state.task_id,
-        "task": state.task,
-        "queue": state.queue,
-        **times("eta", instant_of(state.eta)),
-        **times("expires", expires),
-        "state": state.state,
-        "retries": state.retries,
-        "args": state.args,
-        "kwargs": state.kwargs,
-        "priority": state.priority,
-        "size": state.size,
-    }

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from celery_pyncette.cli.words import brief, distance, moment, times
 from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.records import Counters, Origin, Pause, Recent, Record, Run
 from celery_pyncette.display import describe
 from celery_pyncette.entries import StaticDefinitions
 from celery_pyncette.task_state import state_of
+from celery_pyncette.words import brief, distance, moment, times
 
 #: What :attr:`EntryRow.here` may say of a static entry: how this app's configuration stands to the record.
 SAME, OTHER, ABSENT = "same", "other schedule", "not defined"

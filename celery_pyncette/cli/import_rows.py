@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from celery_pyncette.cli.words import moment, times
 from celery_pyncette.display import describe
 from celery_pyncette.migrate.moving import Fate, Move
+from celery_pyncette.words import moment, times
 
 COLUMNS = ("NAME", "FATE", "SCHEDULE", "DUE THERE", "DUE HERE", "WHAT TO KNOW")
 STYLES = {"created": "green", "changed": "yellow", "refused": "red", "static": "cyan", "over": "cyan"}

@@ -11,9 +11,9 @@ from celery_pyncette.cli.entry_query import Listing, Reader, Selection, configur
 from celery_pyncette.cli.entry_rows import COLUMNS, STYLES, UNKNOWN, cells, document
 from celery_pyncette.cli.printing import Table, say, show_json, show_table
 from celery_pyncette.cli.session import Session
-from celery_pyncette.cli.words import times
 from celery_pyncette.core.errors import SchemaMismatch
 from celery_pyncette.core.records import Origin
+from celery_pyncette.words import times
 
 _HELP = """Show entries: when they are due, how they last ran, what they are doing.
 

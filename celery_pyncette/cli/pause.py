@@ -11,9 +11,9 @@ from celery_pyncette.cli.answers import answer, origin_option
 from celery_pyncette.cli.command import Command, json_option
 from celery_pyncette.cli.moments import aware, moment_of
 from celery_pyncette.cli.session import Session
-from celery_pyncette.cli.words import moment
 from celery_pyncette.client import get_task, pause_task, resume_task
 from celery_pyncette.core.instants import instant_of
+from celery_pyncette.words import moment
 
 _PAUSE = """Let an entry rest, static or dynamic. A run that has started goes on.
 

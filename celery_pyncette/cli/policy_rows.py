@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from celery_pyncette.cli.words import brief
 from celery_pyncette.core.policies import DURATIONS, Policy, Rules
 from celery_pyncette.core.records import EntrySpec
 from celery_pyncette.options import PREFIX
@@ -15,6 +14,7 @@ from celery_pyncette.reading import zone_of
 from celery_pyncette.rulebook import Rulebook, task_policy
 from celery_pyncette.rules import POLICY_FIELDS, Level
 from celery_pyncette.settings import Settings
+from celery_pyncette.words import brief
 
 COLUMNS = ("POLICY", "VALUE", "FROM")
 DEFAULT = "default"

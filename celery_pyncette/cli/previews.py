@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
-from celery_pyncette.cli.words import brief, distance, moment, times
 from celery_pyncette.core.due_times import EntryTimes
 from celery_pyncette.core.instants import NEVER, Instant, datetime_of
 from celery_pyncette.core.records import EntrySpec, Record
 from celery_pyncette.display import describe
 from celery_pyncette.previews import dues_from, oddities
+from celery_pyncette.words import brief, distance, moment, times
 
 COLUMNS = ("#", "DUE", "IN", "LOCAL", "ZONE")
 FROM_STORE, FROM_CONFIGURATION = "store", "configuration"

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from celery_pyncette.cli.words import safe
+from celery_pyncette.words import safe
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from celery_pyncette.cli import policy_rows, states
+from celery_pyncette import states
+from celery_pyncette.cli import policy_rows
 from celery_pyncette.cli.answers import head, origin_option
 from celery_pyncette.cli.command import Command, ExitCode, Failure, json_option, schedule_option
 from celery_pyncette.cli.finding import unknown
 from celery_pyncette.cli.policy_rows import Part
 from celery_pyncette.cli.printing import Table, say, show_json, show_table
 from celery_pyncette.cli.session import Session
-from celery_pyncette.cli.words import times
 from celery_pyncette.client.finding import located, origin_of
 from celery_pyncette.core.edits import create
 from celery_pyncette.core.errors import InvalidEntry, PyncetteError, SchemaMismatch, StoreNotConfigured
@@ -22,6 +22,7 @@ from celery_pyncette.core.instants import instant_of
 from celery_pyncette.core.records import Origin, Record
 from celery_pyncette.core.schedules import Cron, CronFields
 from celery_pyncette.task_state import TaskState, state_of_record
+from celery_pyncette.words import times
 
 _HELP = """Show everything about one entry: its definition, its run, its lease, its last runs, its policy.
 

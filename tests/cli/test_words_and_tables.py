@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from celery_pyncette.cli.printing import Table, plain
-from celery_pyncette.cli.words import brief, distance, moment, safe, times
 from celery_pyncette.core.instants import NEVER, Instant
+from celery_pyncette.words import brief, distance, moment, safe, times
 
 DURATIONS = [
     (0, "0 ms"),

@@ -1,15 +1,18 @@
-"""A ``TaskState`` as JSON values and as lines for people; nothing here prints or asks."""
+"""Entries and parked messages as JSON values and as lines for people; nothing here prints or asks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from celery_pyncette.cli.words import brief, distance, moment, times
 from celery_pyncette.core.instants import Instant, instant_of
 from celery_pyncette.core.schedules import jitter_to_data
 from celery_pyncette.task_state import LeaseState, PastRun, PauseState, RunState, TaskState
+from celery_pyncette.words import brief, distance, moment, times
+
+if TYPE_CHECKING:
+    from celery_pyncette.delayed import DelayedState
 
 RECENT = ("DUE", "OUTCOME", "LAG", "RAN FOR", "ATTEMPT", "WORKER", "BEAT", "REASON")
 RECENT_RIGHT = frozenset(["LAG", "RAN FOR", "ATTEMPT"])
@@ -48,6 +51,24 @@ def document(state: TaskState, *, payload: bool = False) -> dict[str, Any]:
     if payload:
         said |= {"args": list(spec.args), "kwargs": dict(spec.kwargs), "options": dict(spec.options)}
     return said
+
+
+def delayed_document(state: DelayedState) -> dict[str, Any]:
+    """A parked message as JSON values; the keys are a promise."""
+    expires = None if state.expires is None else instant_of(state.expires)
+    return {
+        "task_id": state.task_id,
+        "task": state.task,
+        "queue": state.queue,
+        **times("eta", instant_of(state.eta)),
+        **times("expires", expires),
+        "state": state.state,
+        "retries": state.retries,
+        "args": state.args,
+        "kwargs": state.kwargs,
+        "priority": state.priority,
+        "size": state.size,
+    }
 
 
 def facts(state: TaskState, *, payload: bool = False) -> list[tuple[str, str]]:
