@@ -40,10 +40,17 @@ class Wish:
     running: bool | None = None
     dead: bool | None = None
 
-    def kinds(self) -> tuple[str, ...]:
-        """The prefixes of keys, in order. Dead letters include single occurrences that were given up."""
-        entries = tuple(f"{origin.value[0]}:" for origin in (Origin.DYNAMIC, Origin.STATIC) if self._of(origin))
-        return tuple(sorted((*entries, "o:"))) if self.dead else entries
+    def ranges(self) -> tuple[str, ...]:
+        """How the keys begin, in order: every store finds those by an index, however many entries there are.
+
+        Very long names of static entries are hashed in their keys. Dead letters include single occurrences that were
+        given up, whose keys hold that of their entry.
+        """
+        ranges = [f"d:{self.prefix}"] if self._of(Origin.DYNAMIC) else []
+        if self._of(Origin.STATIC):
+            hashed = ["s:#"] if self.prefix else []
+            ranges += hashed if self.prefix.startswith("#") else [*hashed, f"s:{self.prefix}"]
+        return (*ranges, *(f"o:{each}" for each in ranges)) if self.dead else tuple(ranges)
 
     def _of(self, origin: Origin) -> bool:
         return self.origin is None or self.origin is origin
@@ -79,27 +86,26 @@ def located(store: Store, name: str, origin: Origin | None) -> tuple[Record | No
 
 def page_of(store: Store, wish: Wish, limit: int, cursor: str | None) -> TaskPage:
     """The next entries. :raises InvalidEntry: for a cursor that is none."""
-    kinds = list(wish.kinds())
-    kind, at = _read(cursor, kinds)
-    kinds = kinds[kinds.index(kind) :] if kind else kinds
+    ranges = wish.ranges()
+    place, at = _read(cursor, len(ranges))
     tasks: list[TaskState] = []
     unreadable: list[str] = []
     for _ in range(_LOOKS):
-        if not kinds or len(tasks) >= limit:
+        if place >= len(ranges) or len(tasks) >= limit:
             break
-        page = store.scan(_query(wish, kinds[0], limit - len(tasks)), at)
+        page = store.scan(_query(wish, ranges[place], limit - len(tasks)), at)
         tasks += [state_of_record(record, page.now) for record in page.records if wish.fits(record, page.now)]
         unreadable += [corrupt.key for corrupt in page.corrupt]
         at = page.cursor
         if at is None:
-            kinds.pop(0)
-    more = f"{kinds[0]}{at or ''}" if kinds else None
+            place += 1
+    more = f"{place}:{at or ''}" if place < len(ranges) else None
     return TaskPage(tasks=tuple(tasks), cursor=more, unreadable=tuple(unreadable))
 
 
-def _query(wish: Wish, kind: str, limit: int) -> Query:
+def _query(wish: Wish, start: str, limit: int) -> Query:
     return Query(
-        prefix=kind,
+        prefix=start,
         name_prefix=wish.prefix or None,
         task=wish.task,
         paused=True if wish.paused else None,
@@ -109,10 +115,10 @@ def _query(wish: Wish, kind: str, limit: int) -> Query:
     )
 
 
-def _read(cursor: str | None, kinds: list[str]) -> tuple[str, str | None]:
+def _read(cursor: str | None, ranges: int) -> tuple[int, str | None]:
     if cursor is None:
-        return "", None
-    kind, at = cursor[:2], cursor[2:]
-    if kind not in kinds:
+        return 0, None
+    place, separator, at = cursor.partition(":")
+    if not separator or place not in map(str, range(ranges)):
         raise InvalidEntry("cursor", cursor, "must be the cursor of a page with the same filters")
-    return kind, at or None
+    return int(place), at or None

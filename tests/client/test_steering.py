@@ -123,3 +123,19 @@ def test_a_listing_has_pages_and_conditions(static: Setting):
     assert listed(paused=True) == ["u03"]
     assert len(listed(paused=False)) == 26
     assert listed(running=True) == listed(dead=True) == []
+
+
+@pytest.mark.parametrize("beginning", ["", "#", "#1", "r", "report ", "z" * 598])
+def test_a_beginning_finds_every_name_that_begins_so_whatever_its_key(beginning: str):
+    names = ["#1", "#2", "report", "report daily", "report daily" + "y" * 587, "#1" + "y" * 597, "z" * 598, "z" * 600]
+    setting = Setting(app=app_of(beat_schedule={name: {"task": "t", "schedule": 60} for name in names}))
+    for name in ("#1 d", "report d"):
+        setting.schedule("t", name, interval=60)
+    found, cursor = [], None
+    while True:
+        page = list_tasks(prefix=beginning, limit=2, cursor=cursor, app=setting.app)
+        found += [task.name for task in page.tasks]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert sorted(found) == sorted(name for name in [*names, "#1 d", "report d"] if name.startswith(beginning))
