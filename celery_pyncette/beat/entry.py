@@ -10,6 +10,7 @@ from celery import Celery
 from celery.beat import ScheduleEntry
 from kombu.entity import Exchange, Queue
 
+from celery_pyncette.beat.sent_events import SentEvents
 from celery_pyncette.engine.publisher import Outgoing
 
 #: What a deep copy would tear from its connection.
@@ -44,10 +45,12 @@ def entry_of(
     message: Outgoing,
     schedule: Callable[[Outgoing], Any],
     declared: Callable[[str, Mapping[str, Any]], bool],
+    sent_events: SentEvents | None = None,
 ) -> OccurrenceEntry:
     """The entry of a message: its own copy of the options, its task id, its ticket.
 
     :param declared: whether the queue of a task with such options is known to be declared.
+    :param sent_events: where Celery sends an event for each message.
     """
     spec, ticket, rules = message.spec, message.ticket, message.rules
     options = {name: _copied(value) for name, value in spec.options.items()}
@@ -59,6 +62,8 @@ def entry_of(
         "celery_beat_task": True,
     }
     options["task_id"] = ticket.task_id
+    if sent_events is not None:
+        options["event_dispatcher"] = sent_events.of(spec.name)
     if ticket.aware:
         # The entry's own `expires` is the deadline of the occurrence, which beats and gates know from the record.
         options["expires"] = None if message.expires_in is None else message.expires_in / 1000

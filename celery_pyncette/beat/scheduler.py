@@ -18,6 +18,7 @@ from celery_pyncette.beat.default_store import default_store_url, warning
 from celery_pyncette.beat.entry import OccurrenceEntry, entry_of
 from celery_pyncette.beat.hearsay import Hearsay
 from celery_pyncette.beat.parked import TooLate
+from celery_pyncette.beat.sent_events import SentEvents
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.publisher import Outgoing
@@ -41,6 +42,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
     _publisher: CeleryPublisher | None = None
     _hearsay: Hearsay | None = None
     _lookout: Lookout | None = None
+    _sent_events: SentEvents | None = None
     _ticking = False
     _gated = True
 
@@ -70,6 +72,8 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         if runtime.settings.store_url is None:
             logger.warning(warning(runtime.store_name))
         self._broker = Broker(self.app, self.Producer, runtime.clock)
+        if self.app.conf.task_send_sent_event:
+            self._sent_events = SentEvents(self.app)
         self._publisher = CeleryPublisher(self, self._broker, runtime.clock, runtime.owner, self._entry_of)
         runtime.observers.add(TooLate(self.app))
         results = None
@@ -113,7 +117,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
 
     def _entry_of(self, message: Outgoing) -> OccurrenceEntry:
         assert self._broker is not None
-        return entry_of(self.app, message, self._celery_schedule, self._broker.declared)
+        return entry_of(self.app, message, self._celery_schedule, self._broker.declared, self._sent_events)
 
     def _celery_schedule(self, message: Outgoing) -> Any:
         static = self.schedule.get(message.spec.name)

@@ -135,6 +135,11 @@ STATES: tuple[Meter, ...] = (
         Kind.STATE,
         "Messages parked in the store, counted each minute up to 10,000; absent without pyncette_delay_queue.",
     ),
+    Meter(
+        "pyncette_dead_letters_kept",
+        Kind.STATE,
+        "Dead letters kept in the store, counted each minute up to 10,000; less often where the store is large.",
+    ),
 )
 
 #: What alerts look at is there with 0 before it happens first: ``increase()`` sees no first appearance.

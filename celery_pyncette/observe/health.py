@@ -54,6 +54,8 @@ class Health:
         self._foreign: dict[str, float] = {}
         self.parked: int | None = None
         """How many messages are parked, if somebody counts them."""
+        self.dead: int | None = None
+        """How many dead letters are kept, if somebody counts them."""
         self._look: Mapping[type[events.Event], Callable[[Any], None]] = {
             events.StoreAsked: self._store_asked,
             events.StoreCalled: self._store_called,
@@ -194,6 +196,7 @@ class Health:
             "pyncette_gated_workers": float(self._workers),
             "pyncette_foreign_stores": float(self.foreign),
             "pyncette_parked_messages": None if self.parked is None else float(self.parked),
+            "pyncette_dead_letters_kept": None if self.dead is None else float(self.dead),
         }
         return {name: value for name, value in known.items() if value is not None}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from celery_pyncette.clock import Clock
 from celery_pyncette.events import Observers
 from celery_pyncette.observe.alarms import Alarms
-from celery_pyncette.observe.census import Census
+from celery_pyncette.observe.census import DEAD, PARKED, Census
 from celery_pyncette.observe.health import Health
 from celery_pyncette.observe.pages import Page, answered, text
 from celery_pyncette.observe.pings import Pings
@@ -33,7 +33,7 @@ _WITHOUT_CLIENT = "metrics need prometheus_client: pip install celery-pyncette[m
 class Lookout:
     """For a beat that will run; :meth:`start` in its loop's thread, :meth:`stop` at its end, as often as you like.
 
-    :param open_store: opens a store of one's own, to count what is parked.
+    :param open_store: opens a store of one's own, to count what lies in it.
     :param metrics: that of the process, if it has one already.
     :param tasks: names of the tasks that are expected; their alarms are shown with 0 from the start.
     :raises ConfigurationError: for a ping that is no URL.
@@ -63,12 +63,13 @@ class Lookout:
             observers.add(self._pings)
         self._metrics = metrics
         self._server: Server | None = None
-        self._census: Census | None = None
+        self._censuses: list[Census] = []
         if settings.http_address is not None:
             self._metrics = self._with_metrics(metrics, tasks)
             self._server = Server(settings.http_address, self.pages(), observers.see, clock)
+            self._censuses.append(Census(open_store, self._count_dead, DEAD, clock))
             if settings.delay_queue:
-                self._census = Census(open_store, self._parked)
+                self._censuses.append(Census(open_store, self._count_parked, PARKED, clock))
         self._watchdog: Watchdog | None = None
         self._stopped = False
 
@@ -84,8 +85,11 @@ class Lookout:
         metrics.ask(self.health.states)
         return metrics
 
-    def _parked(self, count: int | None) -> None:
+    def _count_parked(self, count: int | None) -> None:
         self.health.parked = count
+
+    def _count_dead(self, count: int | None) -> None:
+        self.health.dead = count
 
     def pages(self) -> dict[str, Callable[[Mapping[str, str]], Page]]:
         """What is answered, by path."""
@@ -109,14 +113,14 @@ class Lookout:
             return
         self._watchdog = Watchdog(self.health, threading.get_ident(), self._observers.see, self._stuck_after / 12)
         self._watchdog.start()
-        for one in (self._server, self._census):
+        for one in (self._server, *self._censuses):
             if one is not None:
                 one.start()
 
     def stop(self) -> None:
         """End; does not wait."""
         self._stopped = True
-        for one in (self._server, self._census, self._watchdog, self._pings):
+        for one in (self._server, *self._censuses, self._watchdog, self._pings):
             if one is not None:
                 one.stop()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,10 +15,10 @@ from celery_pyncette.core.errors import ConfigurationError, StoreUnavailable
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import EntrySpec, Key, Lane, Origin, Record, Write
 from celery_pyncette.observe import census, lookout
-from celery_pyncette.observe.census import Census, parked
+from celery_pyncette.observe.census import DEAD, PARKED, Census
 from celery_pyncette.runtime import Runtime
 from celery_pyncette.stores.memory import MemoryStore
-from celery_pyncette.stores.protocol import Founding
+from celery_pyncette.stores.protocol import Founding, Page, Query
 from celery_pyncette.stores.writes import change_of
 from celery_pyncette.testing.clock import FakeClock
 from tests.support.wait import wait_until
@@ -97,14 +98,55 @@ def store_with(messages: int) -> MemoryStore:
     return store
 
 
+def counted(store: MemoryStore, queries: Sequence[Query] = PARKED) -> int | None:
+    told: list[int | None] = []
+    Census(lambda: store, told.append, queries, FakeClock()).count()
+    [count] = told
+    return count
+
+
 def test_parked_messages_are_counted_page_by_page():
-    assert parked(store_with(0)) == 0
-    assert parked(store_with(1203)) == 1203
+    assert counted(store_with(0)) == 0
+    assert counted(store_with(1203)) == 1203
+
+
+def test_dead_letters_of_each_kind_are_counted_and_nothing_else():
+    store = store_with(3)
+    for key in ("o:d:report@1", "d:once", "s:report", "e:given-up"):
+        for name, dead in ((key, Instant(9)), (f"{key} alive", None)):
+            spec = EntrySpec(name="", task="t", origin=Origin.DYNAMIC)
+            record = Record(key=Key(name), lane=Lane.ENTRIES, generation="g", spec=spec, dead=dead)
+            store.apply([change_of(record.key, None, Write(record=record))])
+    assert counted(store, DEAD) == 4
+    assert counted(store) == 4, "a given-up message waits no more"
+
+
+def test_a_count_rests_longer_than_it_works():
+    store, clock = store_with(1203), FakeClock()
+    rests: list[float] = []
+
+    class Slow(MemoryStore):
+        def scan(self, query: Query, cursor: str | None = None) -> Page:
+            clock.advance(0.5)
+            return store.scan(query, cursor)
+
+    opened = Slow("ns", clock=clock)
+    opened.prepare(Founding(store_id="s"))
+    slow = Census(lambda: opened, lambda count: None, PARKED, clock)
+
+    class Watched(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            rests.append(timeout or 0)
+            return False
+
+    slow._stopped = Watched()
+    slow.count()
+    assert rests == [pytest.approx(9.5)] * 2
 
 
 def test_the_count_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(census, "MOST", 600)
-    assert parked(store_with(1203)) == 600
+    assert counted(store_with(1203)) == 600
 
 
 def test_a_store_that_is_away_is_not_counted():
@@ -113,8 +155,8 @@ def test_a_store_that_is_away_is_not_counted():
     def away() -> MemoryStore:
         raise StoreUnavailable("away")
 
-    Census(away, told.append).count()
-    Census(lambda: store_with(3), told.append).count()
+    Census(away, told.append, PARKED, FakeClock()).count()
+    Census(lambda: store_with(3), told.append, PARKED, FakeClock()).count()
     assert told == [None, 3]
 
 
@@ -124,7 +166,8 @@ def test_with_the_delay_queue_the_page_has_the_count():
     runtime_.open_store().prepare(Founding(store_id="s"))
     watch = runtime_.lookout()
     watch.start()
-    wait_until(lambda: b"pyncette_parked_messages 0.0" in watch.pages()["/metrics"]({}).body, 5)
+    for line in (b"pyncette_parked_messages 0.0", b"pyncette_dead_letters_kept 0.0"):
+        wait_until(lambda line=line: line in watch.pages()["/metrics"]({}).body, 5)
     watch.stop()
     wait_until(lambda: threads() <= before, 5)
     assert lookout.new_metrics() is not None

@@ -1,0 +1,55 @@
+"""What the buttons do: the client's own calls. Each function blocks, and is called through ``asking``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from celery import Celery
+
+from celery_pyncette.client import TaskState, pause_task, resume_task, run_task_now, unschedule_task
+from celery_pyncette.core.errors import InvalidEntry
+from celery_pyncette.delayed import DelayedState, cancel_delayed, get_delayed
+from celery_pyncette.flower.asking import NoSuchEntry
+from celery_pyncette.flower.listing import entry
+
+
+def pause(
+    app: Celery, name: str, origin: str | None, note: str = "", seconds: float | None = None, missed: str | None = None
+) -> TaskState:
+    """Pause an entry, for so many seconds or until it is resumed."""
+    found = entry(app, name, origin)
+    until = None if seconds is None else timedelta(seconds=seconds)
+    return pause_task(name, note, until, missed, origin=found.origin.value, app=app)
+
+
+def resume(app: Celery, name: str, origin: str | None, missed: str | None = None) -> TaskState:
+    """Wake an entry."""
+    return resume_task(name, missed, origin=entry(app, name, origin).origin.value, app=app)
+
+
+def run(app: Celery, name: str, origin: str | None) -> TaskState:
+    """One more run of an entry, at once."""
+    return run_task_now(name, origin=entry(app, name, origin).origin.value, app=app)
+
+
+def remove(app: Celery, name: str, origin: str | None) -> TaskState:
+    """Remove a dynamic entry; answers what it was."""
+    if origin == "static":
+        raise InvalidEntry("origin", origin, "a static entry is taken out of beat_schedule, or paused", name)
+    before = entry(app, name, "dynamic")
+    if not unschedule_task(name, app=app):
+        raise NoSuchEntry(f"there is no entry {name!r} in the store")
+    return before
+
+
+def cancel(app: Celery, task_id: str) -> DelayedState:
+    """Take a parked message out of the store, and let its result say REVOKED, as Celery's own ``revoke`` does.
+
+    :raises NoSuchEntry: if none is parked under this id; a beat may just have sent it.
+    """
+    found = get_delayed(task_id, app=app)
+    if found is None:
+        raise NoSuchEntry(f"no message of task id {task_id!r} is parked, or a beat has just sent it")
+    app.control.revoke(task_id)  # reaches the store where the delay queue is on in this app
+    cancel_delayed(task_id, app=app)
+    return found
