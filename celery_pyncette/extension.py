@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
 from celery import Celery
 
 from celery_pyncette import apps
 from celery_pyncette.delay import interceptor
+from celery_pyncette.middleware.chain import Chain
+from celery_pyncette.middleware.definitions import read_middleware
+from celery_pyncette.middleware.filters import Filter, Patterns
+from celery_pyncette.middleware.registry import Middlewares, attach, middlewares_of
 from celery_pyncette.worker import hooks
 
+Given = TypeVar("Given", bound=Callable[..., Any])
 _extended: list[Celery] = []
 
 
@@ -26,12 +34,14 @@ class Pyncette:
     def __init__(self, app: Celery | None = None) -> None:
         """:param app: or call :meth:`init_app` later."""
         self.app: Celery | None = None
+        self._middlewares = Middlewares()
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: Celery) -> None:
-        """Extend an app; again for the same one changes nothing."""
+        """Extend an app; again for the same one changes nothing but that what was defined here is the app's too."""
         self.app = app
+        self._share_middlewares(app)
         if any(known is app for known in _extended):
             return
         _extended.append(app)
@@ -42,6 +52,86 @@ class Pyncette:
         interceptor.install(app)
         if app.finalized:
             hooks.install(app)
+
+    @overload
+    def middleware(self, given: Given) -> Given: ...
+
+    @overload
+    def middleware(
+        self,
+        given: None = None,
+        *,
+        scheduled: bool = False,
+        tasks: Patterns = None,
+        entries: Patterns = None,
+        queues: Patterns = None,
+    ) -> Callable[[Given], Given]: ...
+
+    @overload
+    def middleware(
+        self,
+        given: Given,
+        *,
+        scheduled: bool = False,
+        tasks: Patterns = None,
+        entries: Patterns = None,
+        queues: Patterns = None,
+    ) -> Given: ...
+
+    def middleware(
+        self,
+        given: Any = None,
+        *,
+        scheduled: bool = False,
+        tasks: Patterns = None,
+        entries: Patterns = None,
+        queues: Patterns = None,
+    ) -> Any:
+        """Put a context manager around every run of a task in the workers; as a decorator, with or without arguments.
+
+        ::
+
+            @pyncette.middleware(tasks="reports.*")
+            def timed(run):
+                began = time.monotonic()
+                try:
+                    yield
+                finally:
+                    log.info("%s took %s", run.task_name, time.monotonic() - began)
+
+        The first one defined is the outermost. It is entered when the gate has let the run pass, and left before the
+        result is stored, so its own exception fails the task. The task's exception is thrown into it. It may raise
+        :class:`~celery_pyncette.middleware.Skip` before its ``yield``.
+
+        :param given: called with a :class:`~celery_pyncette.middleware.TaskRun`; a generator function with one
+            ``yield``, or anything that answers a context manager.
+        :param scheduled: only runs that a beat of ours has sent.
+        :param tasks: names of tasks, or patterns.
+        :param entries: names of entries, or patterns; only scheduled runs have one.
+        :param queues: names of queues, or patterns.
+        :raises ConfigurationError: for what is no middleware, or asynchronous.
+        """
+        chosen = Filter.of(scheduled=scheduled, tasks=tasks, entries=entries, queues=queues)
+        return _defined(lambda: self._middlewares.tasks, given, chosen)
+
+    def _share_middlewares(self, app: Celery) -> None:
+        held = middlewares_of(app)
+        if held is None:
+            attach(app, self._middlewares)
+        elif held is not self._middlewares:
+            for middleware in self._middlewares.tasks.defined:
+                held.tasks.add(middleware)
+            self._middlewares = held
+
+
+def _defined(chain: Callable[[], Chain], given: Any, chosen: Filter) -> Any:
+    """Define it now, or answer a decorator that does."""
+
+    def define(what: Any) -> Any:
+        chain().add(read_middleware(what, chosen))
+        return what
+
+    return define if given is None else define(given)
 
 
 def extended_apps() -> tuple[Celery, ...]:

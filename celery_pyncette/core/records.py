@@ -54,7 +54,7 @@ class Outcome(str, enum.Enum):
     REVOKED = "revoked"
     """Somebody revoked it."""
     SKIPPED = "skipped"
-    """It was never started; the reason says why."""
+    """The task was not run; the reason says why."""
 
 
 class Skip(str, enum.Enum):

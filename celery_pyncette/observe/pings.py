@@ -54,7 +54,7 @@ class Pings:
         match event:
             case events.Dispatched():
                 self._ping(event.entry, "start")
-            case events.UsedUp() if event.outcome == "succeeded":
+            case events.UsedUp() if event.outcome in ("succeeded", "skipped"):  # by a middleware: nothing has failed
                 self._ping(event.entry, "success")
             case events.UsedUp():
                 self._ping(event.entry, "failure")

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from celery_pyncette.clock import Clock
+from celery_pyncette.clock import Clock, SystemClock
 from celery_pyncette.core.errors import LeaseLost, StoreError
 from celery_pyncette.core.policies import Delivery, Heartbeat
 from celery_pyncette.core.records import Ticket
 from celery_pyncette.engine.holding import Holding, Labels, looked_at, renewed
+from celery_pyncette.occurrence import CurrentOccurrence, moment
 from celery_pyncette.stores.protocol import Store
+from celery_pyncette.worker.tickets import labels_of, told_by
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 #: A lease that has ended is looked at no more often than this; seconds.
 _LOOK_EVERY = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurrentOccurrence:
-    """Which occurrence a task runs for.
-
-    ``due_at`` is the nominal time, in UTC; ``attempt`` counts dispatches from 1. ``token`` grows with
-    each start of the entry: a resource that remembers the highest one can refuse a writer whose lease
-    is another's by now. It is None where no lease was taken, because the beat has another store.
-    """
-
-    entry: str
-    due_at: datetime
-    attempt: int
-    token: int | None
 
 
 class ActiveRun:
@@ -56,7 +41,7 @@ class ActiveRun:
     def occurrence(self) -> CurrentOccurrence:
         return CurrentOccurrence(
             entry=self.labels.entry,
-            due_at=_EPOCH + timedelta(milliseconds=self.ticket.due_at),
+            due_at=moment(self.ticket.due_at),
             attempt=self.ticket.attempt,
             token=None if self.holding is None else self.holding.token,
         )
@@ -118,3 +103,18 @@ class ActiveRun:
         else:
             self.holding = found
         return self._lost
+
+
+def bystander(headers: Mapping[str, Any], task_id: str, task: str) -> ActiveRun | None:
+    """The run of a message that a beat has sent and then forgotten: not result-aware. It knows its occurrence, has no
+    lease, and never asks the store.
+    """
+    ticket = told_by(headers, task_id)
+    return None if ticket is None else ActiveRun(ticket, labels_of(headers, task), None, _no_store, _CLOCK)
+
+
+_CLOCK = SystemClock()
+
+
+def _no_store() -> Store:
+    raise AssertionError("a run without a lease asks no store")

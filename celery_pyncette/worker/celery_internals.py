@@ -44,6 +44,41 @@ def is_stock(cls: type) -> bool:
     return cls is BaseTask or cls is object
 
 
+def as_if_raised_by(task: Any, error: BaseException) -> BaseException:
+    """What Celery makes of this exception of a task: with ``autoretry_for`` it may be a retry, which is sent now.
+
+    ``add_autoretry_behaviour`` is not documented. It is given a task that does nothing but raise, whose every other
+    attribute is that of the real one, so that back-off, jitter and the number of retries are Celery's own.
+    """
+    if not getattr(task, "autoretry_for", ()):
+        return error
+    from celery.app.autoretry import add_autoretry_behaviour
+
+    failing = _Failing(task, error)
+    add_autoretry_behaviour(failing)
+    try:
+        failing.run()
+    except BaseException as raised:  # noqa: BLE001 - it is the answer
+        return raised
+    return error
+
+
+class _Failing:
+    """A task that raises."""
+
+    def __init__(self, task: Any, error: BaseException) -> None:
+        self._task = task
+        self._error = error
+
+    def run(self) -> None:
+        raise self._error
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_orig_run":  # of the real one
+            raise AttributeError(name)
+        return getattr(self._task, name)
+
+
 def was_replaced(error: BaseException) -> bool:
     """Whether this Ignore is how ``Task.replace`` ends a task; nothing but its message tells."""
     return type(error) is Ignore and error.args == ("Replaced by new task",)

@@ -12,6 +12,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery_pyncette.clock import Clock
 from celery_pyncette.core.records import Outcome
 from celery_pyncette.engine.reporting import Ending
+from celery_pyncette.middleware.skipping import Skip
 from celery_pyncette.worker.celery_internals import was_announced_revoked, was_cancelled, was_replaced
 
 SUCCEEDED = Ending(outcome=Outcome.SUCCEEDED)
@@ -35,6 +36,8 @@ def ending_of(state: str | None, value: Any, clock: Clock, replaced_at: float | 
             return FAILED
         case states.RETRY:
             return Ending(outcome=None, retry_at=clock.monotonic() + seconds_until(getattr(value, "when", None), clock))
+        case states.IGNORED if isinstance(value, Skip):
+            return Ending(outcome=Outcome.SKIPPED, reason=value.reason or "skipped")
         case states.IGNORED if not was_replaced(value):
             return Ending(outcome=Outcome.FAILED, reason="ignored")
         case states.IGNORED if replaced_at is not None:

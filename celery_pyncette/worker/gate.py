@@ -15,8 +15,9 @@ from celery_pyncette.core.policies import Delivery as Policy
 from celery_pyncette.core.records import Ticket
 from celery_pyncette.core.starts import Delivery, Refusal
 from celery_pyncette.engine.holding import Holding, Labels, start_run
+from celery_pyncette.middleware.chain import Entered
 from celery_pyncette.worker import occurrence
-from celery_pyncette.worker.active import ActiveRun
+from celery_pyncette.worker.active import ActiveRun, bystander
 from celery_pyncette.worker.office import Office, office_of
 from celery_pyncette.worker.tickets import HEADER, NONCE, Forged, labels_of, ticket_of
 
@@ -40,10 +41,13 @@ class StoreDownAgain(Reject):  # type: ignore[misc]
 
 @dataclass(slots=True)
 class Passed:
-    """What is known of a request after the gate; ``called`` once the tracer has called the task."""
+    """What is known of a request after the gate; ``called`` once the tracer has called the task, ``entered`` are the
+    middlewares around it.
+    """
 
     run: ActiveRun | None = None
     called: bool = False
+    entered: Entered | None = None
 
 
 def pass_gate(task: Any, request: Any) -> Passed:
@@ -55,7 +59,7 @@ def pass_gate(task: Any, request: Any) -> Passed:
     if passed is None:
         run = None
         if request.__dict__.get(HEADER) is not None and not request.is_eager:
-            run = _Gate(task, request).admit()
+            run = _Gate(task, request).admit() or bystander(request.__dict__, request.id, task.name)
         # Only now: whoever swallows a refusal and asks again is refused again.
         passed = request.__dict__[MARK] = Passed(run)
         if not request.is_eager:

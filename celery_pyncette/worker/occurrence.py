@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from celery_pyncette.worker.active import ActiveRun, CurrentOccurrence
+from celery_pyncette.occurrence import CurrentOccurrence
+from celery_pyncette.worker.active import ActiveRun
 
 _current: ContextVar[ActiveRun | None] = ContextVar("celery_pyncette_run", default=None)
 

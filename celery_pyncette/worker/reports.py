@@ -11,13 +11,22 @@ from celery_pyncette.engine.reporting import Ending, Report
 from celery_pyncette.worker import occurrence
 from celery_pyncette.worker.endings import ending_of
 from celery_pyncette.worker.gate import MARK, Passed
+from celery_pyncette.worker.middlewares import leave_late
 from celery_pyncette.worker.office import Office, office_of
 
 
 def task_has_ended(task: Any, state: str | None, value: Any) -> None:
-    """Report the end of a task that has passed the gate under a lease; of any other nothing."""
+    """Report the end of a task that has passed the gate under a lease; of any other nothing.
+
+    Middlewares that were cut off, by what is no ``Exception`` between two calls of Celery's, are left here
+    at the latest.
+    """
     passed = task.request.__dict__.get(MARK)
-    if not isinstance(passed, Passed) or passed.run is None:
+    if not isinstance(passed, Passed):
+        return
+    if passed.entered:
+        leave_late(task, passed.entered, value)
+    if passed.run is None:
         return
     run, passed.run = passed.run, None
     occurrence.leave()

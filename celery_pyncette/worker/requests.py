@@ -15,6 +15,7 @@ from celery_pyncette.core.starts import Delivery
 from celery_pyncette.engine.holding import Labels
 from celery_pyncette.engine.keeper import Keeper
 from celery_pyncette.engine.reporting import Ending
+from celery_pyncette.middleware.skipping import Skip
 from celery_pyncette.worker.celery_internals import REDEFINED, cause, stop_child
 from celery_pyncette.worker.endings import ABANDONED, FAILED, REVOKED, REVOKED_UNSTARTED, ending_in_main
 from celery_pyncette.worker.gate import Refused, StoreDown, delivery_of
@@ -71,11 +72,11 @@ class GateMixin:
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """It raised, or was lost."""
-        if self.pyncette is not None:
+        error = cause(exc_info)
+        if isinstance(error, (Refused, StoreDown, Skip)):  # Celery is silent, and monitors would show it as started
             this: Any = self
-            error = cause(exc_info)
-            if isinstance(error, (Refused, StoreDown)):
-                this.send_event("task-revoked", terminated=False, signum=None, expired=False)
+            this.send_event("task-revoked", terminated=False, signum=None, expired=False)
+        if self.pyncette is not None:
             self._pyncette_over(ending_in_main(error, self, return_ok=return_ok))
         return super().on_failure(exc_info, send_failed_event, return_ok)  # type: ignore[misc]
 

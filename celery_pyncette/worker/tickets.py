@@ -58,6 +58,21 @@ def ticket_of(headers: Mapping[str, Any], task_id: str) -> Ticket | Forged | Non
         return Forged("the header is no mapping")
     if header.get("aware") is not True or header.get("task_id") != task_id:
         return None
+    return _read(header)
+
+
+def told_by(headers: Mapping[str, Any], task_id: str) -> Ticket | None:
+    """The ticket of a message that asks for no START, for what it says about the occurrence; None if there is none, or
+    none that can be read: nothing depends on it.
+    """
+    header = headers.get(HEADER)
+    if not isinstance(header, Mapping) or header.get("aware") or header.get("task_id") != task_id:
+        return None
+    ticket = _read({**header, "aware": False, "lease_ms": 1})
+    return ticket if isinstance(ticket, Ticket) else None
+
+
+def _read(header: Mapping[str, Any]) -> Ticket | Forged:
     given: dict[str, Any] = {**_OPTIONAL, **_DEFAULTS}
     given.update((name, value) for name, value in header.items() if name in Ticket.__slots__)
     problem = _problem(given)

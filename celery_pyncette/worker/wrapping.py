@@ -1,11 +1,13 @@
-"""The gate put before a task: around ``__call__`` of its class, and before its ``before_start`` if it has one."""
+"""Gate and middlewares put around a task: around ``__call__`` of its class, and its ``before_start`` if it has one."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery_pyncette.worker.celery_internals import is_stock
 from celery_pyncette.worker.gate import pass_gate
+from celery_pyncette.worker.middlewares import begin_within, work_within
 
 #: Set on the functions that are put in place: whether there is a ``__call__`` of the user's behind it.
 _CUSTOM = "pyncette_custom"
@@ -39,8 +41,12 @@ def _call(cls: Any, custom: bool) -> Any:
         if request is not None and not request.called_directly:
             passed = pass_gate(self, request)
             first, passed.called = not passed.called, True
-            if first and not custom:
-                return self.run(*args, **kwargs)  # as the tracer does by itself
+            if first:
+                work = partial(users_call, self) if custom else self.run  # as the tracer does by itself
+                return work_within(self, request, passed, work, args, kwargs)
+        return users_call(self, *args, **kwargs)
+
+    def users_call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if own is not None:
             return own(self, *args, **kwargs)
         return super(cls, self).__call__(*args, **kwargs)
@@ -54,8 +60,12 @@ def _before_start(cls: Any) -> Any:
 
     def before_start(self: Any, task_id: str, args: Any, kwargs: Any) -> Any:
         request = self.request_stack.top
-        if request is not None and not request.called_directly:
-            pass_gate(self, request)
+        if request is None or request.called_directly:
+            return users_start(self, task_id, args, kwargs)
+        passed = pass_gate(self, request)
+        return begin_within(self, request, passed, partial(users_start, self, task_id, args, kwargs))
+
+    def users_start(self: Any, task_id: str, args: Any, kwargs: Any) -> Any:
         if own is not None:
             return own(self, task_id, args, kwargs)
         return super(cls, self).before_start(task_id, args, kwargs)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, Task, _state, signals
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Retry
 
 from celery_pyncette.worker import celery_internals as internals
 from celery_pyncette.worker import hooks
@@ -228,3 +228,26 @@ def test_the_flags_of_a_request_are_there(app: Celery):
     assert (Request._already_revoked, Request._already_cancelled) == (False, False)
     request._announce_revoked("revoked", False, None, False)
     assert internals.was_announced_revoked(request) is True
+
+
+def test_an_exception_that_no_code_of_the_task_has_raised_is_retried_as_if_it_had(app: Celery):
+    @app.task(name="t", shared=False, autoretry_for=(OSError,), retry_backoff=7, retry_jitter=False)
+    def t() -> None:
+        """Nothing."""
+
+    @app.task(name="u", shared=False)
+    def u() -> None:
+        """Nothing."""
+
+    app.conf.broker_url = "memory://"
+    app.finalize()
+    task = app.tasks["t"]
+    task.push_request(id="id", called_directly=False, delivery_info={}, args=(), kwargs={}, retries=1)
+    try:
+        retry = internals.as_if_raised_by(task, OSError("away"))
+        other = ValueError("so")
+        assert (type(retry), retry.when) == (Retry, 14)
+        assert internals.as_if_raised_by(task, other) is other
+    finally:
+        task.pop_request()
+    assert internals.as_if_raised_by(app.tasks["u"], other) is other

@@ -1,0 +1,105 @@
+"""What a user hands in as a middleware, read into something that can be entered and left."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from celery_pyncette.core.errors import ConfigurationError
+from celery_pyncette.middleware.filters import Filter
+
+Make = Callable[[Any], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Middleware:
+    """One middleware: its name for errors, what makes its context manager, what it is for."""
+
+    name: str
+    make: Make
+    filter: Filter
+
+
+def read_middleware(given: Any, filter: Filter) -> Middleware:  # noqa: A002 - what it is
+    """A generator function, or anything that answers a context manager, of one argument.
+
+    :raises ConfigurationError: for what is none of these, and for what is asynchronous.
+    """
+    name = name_of(given)
+    refuse_async("middleware", name, given)
+    if not callable(given):
+        raise ConfigurationError(
+            f"middleware {name}: a generator function with one yield, or a callable that answers a context manager"
+        )
+    _check_argument(name, given)
+    make: Make = contextlib.contextmanager(given) if _is_generator(given) else given
+    return Middleware(name=name, make=make, filter=filter)
+
+
+def name_of(given: Any) -> str:
+    """What an error calls it."""
+    return str(getattr(given, "__qualname__", None) or type(given).__qualname__)
+
+
+def refuse_async(kind: str, name: str, given: Any) -> None:
+    """:raises ConfigurationError: for a coroutine function, an async generator, an async context manager."""
+    function = _function(given)
+    asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    if asynchronous or (hasattr(given, "__aenter__") and not hasattr(given, "__enter__")):
+        raise ConfigurationError(
+            f"{kind} {name} is asynchronous. Celery runs tasks without an event loop, so a loop of ours would be "
+            "another one than that of the code within; write a plain generator, and call asyncio.run() in it where "
+            "you need to"
+        )
+
+
+def entered(middleware: Middleware, what: Any) -> AbstractContextManager[Any]:
+    """Make and enter it.
+
+    :raises ConfigurationError: if it is no context manager, or did not yield.
+    """
+    manager = middleware.make(what)
+    if not hasattr(manager, "__exit__"):
+        refuse_async("middleware", middleware.name, manager)
+        raise ConfigurationError(
+            f"middleware {middleware.name} answered {type(manager).__name__}, which is no context manager"
+        )
+    try:
+        manager.__enter__()
+    except RuntimeError as error:
+        if str(error) != "generator didn't yield":
+            raise
+        raise ConfigurationError(
+            f"middleware {middleware.name} ended before its yield; raise Skip to keep the run from happening"
+        ) from None
+    return manager
+
+
+def _function(given: Any) -> Any:
+    """What is called when it is called, for the questions of ``inspect``."""
+    while hasattr(given, "func") and not inspect.isroutine(given):
+        given = given.func  # functools.partial
+    if inspect.isroutine(given) or inspect.isclass(given):
+        return given
+    return getattr(given, "__call__", given)  # noqa: B004 - it is that method which is looked at
+
+
+def _is_generator(given: Any) -> bool:
+    return inspect.isgeneratorfunction(_function(given))
+
+
+def _check_argument(name: str, given: Any) -> None:
+    try:
+        signature = inspect.signature(given)
+    except (TypeError, ValueError):
+        return  # written in C
+    try:
+        signature.bind(object())
+    except TypeError:
+        raise ConfigurationError(
+            f"middleware {name}{signature}: it is called with one argument, the run that it is around"
+        ) from None

@@ -1,0 +1,27 @@
+"""Where the middlewares of an app are kept, for the rooms that run them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery_pyncette.middleware.chain import Chain
+
+_REGISTRY = "_pyncette_middlewares"
+
+
+class Middlewares:
+    """Those around tasks."""
+
+    def __init__(self) -> None:
+        self.tasks = Chain()
+
+
+def attach(app: Any, middlewares: Middlewares) -> None:
+    """From now on they are the app's."""
+    vars(app)[_REGISTRY] = middlewares
+
+
+def middlewares_of(app: Any) -> Middlewares | None:
+    """Those of an app; None if it was not extended. Costs two dictionary look-ups: it is asked for each task."""
+    found: Middlewares | None = app.__dict__.get(_REGISTRY)
+    return found
