@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.support.own_redis import OwnRedis
 
-OURS, THEIRS = "celery-pyncette", "celery-redbeat"
+OURS, THEIRS, BARE = "celery-pyncette", "celery-redbeat", "send_task alone"
 Result = dict[str, float]
 
 
@@ -40,18 +40,18 @@ def medians(results: Iterable[Result]) -> Result:
     return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
 
 
-def compare(kind: str, rounds: int, **options: int) -> tuple[Result, Result]:
-    """Both contestants in turn, ``rounds`` times."""
-    ours, theirs = [], []
+def compare(kind: str, rounds: int, *contestants: str, **options: int) -> list[Result]:
+    """The contestants in turn, ``rounds`` times."""
+    results: dict[str, list[Result]] = {name: [] for name in contestants}
     for _ in range(rounds):
-        ours.append(one_round(kind, OURS, **options))
-        theirs.append(one_round(kind, THEIRS, **options))
-    return medians(ours), medians(theirs)
+        for name in contestants:
+            results[name].append(one_round(kind, name, **options))
+    return [medians(of_one) for of_one in results.values()]
 
 
 def overdue(rounds: int) -> str:
     """10,000 overdue entries, one beat."""
-    ours, theirs = compare("overdue", rounds, due=10_000)
+    ours, theirs = compare("overdue", rounds, OURS, THEIRS, due=10_000)
     ratio = ours["per_second"] / theirs["per_second"]
     return (
         "## 10,000 overdue entries on Redis, one beat\n\n"
@@ -81,13 +81,22 @@ def flat(rounds: int) -> str:
 
 
 def lag(rounds: int) -> str:
-    """100 due a second among 100,000."""
-    ours, theirs = compare("lag", rounds, due=100, idle=98_000, seconds=20)
-    rows = _lag_row(OURS, ours) + _lag_row(THEIRS, theirs)
+    """100 due a second among 100,000, 10 ms between two of them."""
+    return _lag("lag", "100 entries due per second among 100,000, evenly spread, Redis", rounds)
+
+
+def burst(rounds: int) -> str:
+    """100 due at each whole second among 100,000, as cron lines are."""
+    return _lag("burst", "100 entries due at each second among 100,000, Redis", rounds)
+
+
+def _lag(kind: str, title: str, rounds: int) -> str:
+    ours, theirs, bare = compare(kind, rounds, OURS, THEIRS, BARE, due=100, idle=98_000, seconds=20)
+    rows = _lag_row(OURS, ours) + _lag_row(THEIRS, theirs) + _lag_row(BARE, bare)
     return (
-        "## 100 entries due per second among 100,000, Redis\n\n"
-        "| | lag p50 | lag p99 | of one core | peak memory |\n|---|--:|--:|--:|--:|\n"
-        f"{rows}\nCPU ratio: {theirs['cpu_percent'] / ours['cpu_percent']:.1f}.\n"
+        f"## {title}\n\n| | lag p50 | lag p99 | of one core | peak memory |\n|---|--:|--:|--:|--:|\n"
+        f"{rows}\nCPU ratio: {theirs['cpu_percent'] / ours['cpu_percent']:.1f}; "
+        f"what is left without any scheduler: {theirs['cpu_percent'] / bare['cpu_percent']:.1f}.\n"
     )
 
 
@@ -96,7 +105,7 @@ def _lag_row(name: str, row: Result) -> str:
     return f"| {name} | {lags} | {row['cpu_percent']:.1f} % | {row['rss_mb']:.0f} MB |\n"
 
 
-SCENARIOS = {"overdue": overdue, "flat": flat, "lag": lag}
+SCENARIOS = {"overdue": overdue, "flat": flat, "lag": lag, "burst": burst}
 
 
 def machine() -> str:

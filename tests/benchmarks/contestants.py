@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from itertools import islice
@@ -114,7 +115,31 @@ class RedBeat:
             entry.save()
 
 
-CONTESTANTS = {contestant.name: contestant for contestant in (Pyncette, RedBeat)}
+class Bare:
+    """The least that a scheduler on Celery takes: `send_task` at each due time, from memory, safe from nothing."""
+
+    name = "send_task alone"
+
+    def __init__(self, broker: str, store: str) -> None:
+        self.app = Celery("bench", broker=broker)
+        self._dues: list[int] = []
+
+    def load(self, dues: list[int], interval_ms: int, first: int = 0) -> None:
+        """See ``Contestant``."""
+        self._dues = sorted([*self._dues, *dues], reverse=True)
+
+    def scheduler(self) -> Any:
+        """See ``Contestant``."""
+        return self
+
+    def tick(self) -> float:
+        """Send what is due; answers the seconds until the next is."""
+        while self._dues and self._dues[-1] <= time.time() * 1000:
+            self.app.send_task(TASK, args=(self._dues.pop(),))
+        return self._dues[-1] / 1000 - time.time() if self._dues else 1.0
+
+
+CONTESTANTS = {contestant.name: contestant for contestant in (Pyncette, RedBeat, Bare)}
 
 
 def queue_length(app: Celery) -> int:
@@ -125,3 +150,8 @@ def queue_length(app: Celery) -> int:
 def dues_at(start: int, count: int, per_second: float) -> Iterator[int]:
     """Due times from ``start`` (ms), evenly spread."""
     return (start + int(number * 1000 / per_second) for number in range(count))
+
+
+def dues_together(start: int, count: int, per_second: int) -> Iterator[int]:
+    """Due times from ``start`` (ms), ``per_second`` of them at the same moment, as cron lines have them."""
+    return (start + number // per_second * 1000 for number in range(count))

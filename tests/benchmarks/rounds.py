@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from tests.benchmarks.contestants import CONTESTANTS, QUEUE, dues_at, queue_length
+from tests.benchmarks.contestants import CONTESTANTS, QUEUE, dues_at, dues_together, queue_length
 
 #: Entries that are not due in a round are due this much later, in milliseconds.
 FAR = 86_400_000
@@ -35,13 +35,14 @@ def overdue(contestant: Any, due: int, idle: int) -> dict[str, float]:
     return {"per_second": due / wall, "cpu_us": cpu / due * 1e6, "rss_mb": _rss()}
 
 
-def lag(contestant: Any, per_second: int, idle: int, seconds: int) -> dict[str, float]:
+def lag(contestant: Any, per_second: int, idle: int, seconds: int, together: bool = False) -> dict[str, float]:
     """How late is each of ``per_second`` entries a second, among ``idle`` others, and at what CPU?"""
+    dues = dues_together if together else dues_at
     count = per_second * seconds
     now = int(time.time() * 1000)
     contestant.load(list(dues_at(now + FAR, idle, 1000)), FAR)
     start = int(time.time() * 1000) + 5_000 + count * 10
-    contestant.load(list(dues_at(start, count, per_second)), FAR, idle)
+    contestant.load(list(dues(start, count, per_second)), FAR, idle)
     scheduler = contestant.scheduler()
     heard: Any = multiprocessing.Queue()
     listener = multiprocessing.Process(target=_listen, args=(contestant.app.conf.broker_url, count, heard), daemon=True)
@@ -67,7 +68,7 @@ def _listen(broker: str, count: int, heard: Any) -> None:
     import base64
 
     client = redis.Redis.from_url(broker, socket_timeout=None)
-    lags = []
+    lags: list[float] = []
     while len(lags) < count:
         taken = client.brpop([QUEUE], timeout=60)
         if taken is None:
@@ -85,7 +86,7 @@ def _rss() -> float:
 def main() -> None:
     """Run one round."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["overdue", "lag"])
+    parser.add_argument("kind", choices=["overdue", "lag", "burst"])
     parser.add_argument("contestant", choices=sorted(CONTESTANTS))
     parser.add_argument("--broker", required=True)
     parser.add_argument("--store", required=True)
@@ -98,7 +99,7 @@ def main() -> None:
     if given.kind == "overdue":
         result = overdue(contestant, given.due, given.idle)
     else:
-        result = lag(contestant, given.due, given.idle, given.seconds)
+        result = lag(contestant, given.due, given.idle, given.seconds, together=given.kind == "burst")
     sys.stdout.write(json.dumps(result) + "\n")
 
 
