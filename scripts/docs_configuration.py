@@ -112,7 +112,7 @@ Some of Celery's own settings count too:
 """
 
 RESERVED = """\
-## Reserved for later parts
+## Reserved
 
 These names are taken, and their values are checked. What they ask for is not complete yet: do not set them.
 """
