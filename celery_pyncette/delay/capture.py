@@ -12,7 +12,7 @@ from celery_pyncette.client.desk import Desk, desk_of
 from celery_pyncette.clock import new_id
 from celery_pyncette.core.errors import StoreError
 from celery_pyncette.core.instants import Instant, instant_of
-from celery_pyncette.core.records import Record, Write
+from celery_pyncette.core.records import Record, Token, Write
 from celery_pyncette.declarations import data_of
 from celery_pyncette.delay.celery_internals import moment_of, serialised
 from celery_pyncette.engine.parking import LONGEST_KEY, Message, NotParked, Parked, Waiting, key_of, pack, record_of
@@ -146,8 +146,8 @@ def put(store: Store, record: Record) -> bool:
         if before is not None and before.generation == record.generation:
             return None
         replaced = before is not None and not before.removed and before.dead is None
-        # Tokens only grow, and who holds the other one does not hold this.
-        return Write(record=record if before is None else replace(record, token=before.token))
+        # Tokens only grow: a beat that is sending the other one does not hold this, and cannot take it for sent.
+        return Write(record=record if before is None else replace(record, token=Token(before.token + 1)))
 
     write_as_editor(store, record.key, decide)
     return replaced

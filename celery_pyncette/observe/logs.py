@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import fields
+from typing import Any
 
 from celery_pyncette import events
 from celery_pyncette.clock import Clock
@@ -134,6 +135,8 @@ class LogObserver:
         if not logger.isEnabledFor(level):
             return
         said = {field.name: getattr(event, field.name) for field in fields(event)}
+        if said.get("entry") == "":
+            said["entry"] = _nameless(said)
         shown = {**said, **{name: show(said[name]) for name in _INSTANTS if name in said}, **_worded(event)}
         extra = {"event": type(event).__name__, **{_RENAMED.get(name, name): value for name, value in said.items()}}
         logger.log(level, "%s", text.format(**shown), extra=extra)
@@ -147,6 +150,12 @@ class LogObserver:
             self._logged.clear()
         self._logged[trouble] = now
         return True
+
+
+def _nameless(said: dict[str, Any]) -> str:
+    """What to call a parked message, which has no name: by its task and id."""
+    task_id = said.get("task_id") or str(said.get("key", ""))[2:].rpartition(":")[0]
+    return f"{said.get('task', '')}[{task_id}]"
 
 
 def _worded(event: events.Event) -> dict[str, str]:

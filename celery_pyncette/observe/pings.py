@@ -68,7 +68,7 @@ class Pings:
         self._stopped = True
 
     def _ping(self, entry: str, occasion: str) -> None:
-        url = self._urls(entry).get(occasion)
+        url = self._urls(entry).get(occasion) if entry else None  # a parked message has no name, and fits no pattern
         if url is None or self._stopped:
             return
         try:

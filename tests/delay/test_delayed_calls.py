@@ -15,7 +15,7 @@ from celery_pyncette.core.errors import InvalidEntry, StoreUnavailable
 from celery_pyncette.core.instants import datetime_of
 from celery_pyncette.core.records import Lane, Write
 from celery_pyncette.stores.protocol import ClaimRequest, Verdict
-from celery_pyncette.stores.writes import change_of
+from celery_pyncette.stores.writes import change_of, write_as_holder
 from tests.delay.post import Post
 
 
@@ -192,6 +192,8 @@ def test_an_edit_by_a_record_that_was_parked_again_does_not_hold_the_beat(post: 
     post.add.apply_async((2,), countdown=60, task_id="one")
     (new,) = post.parked()
     assert new.lease is None
-    assert new.token == old.token
     change = change_of(old.key, old, Write(record=None))
     assert desk_of(post.app).store.apply([change]).written[0].verdict is Verdict.STALE
+    (answer,) = write_as_holder(desk_of(post.app).store, [(old, lambda stored, now: Write(record=None))])
+    assert answer.verdict is Verdict.STALE
+    assert post.parked() == [new], "what was parked last is sent too"

@@ -106,6 +106,14 @@ def test_an_occasion_without_a_url_is_silent(receiver: Receiver, told: Told):
     assert one._queue.empty()
 
 
+def test_parked_messages_have_no_name_and_fit_no_pattern(receiver: Receiver, told: Told):
+    one = pings(told, ("*", {"start": receiver.url}))
+    for entry in ("", "e"):
+        one.see(events.Dispatched(**{**RUN, "entry": entry}, task_id="i", attempt=1, lag=0, seconds=0))
+    wait_until(lambda: told, 5)
+    assert [event.entry for event in told] == ["e"]
+
+
 def test_the_exact_name_decides_then_the_first_pattern(receiver: Receiver, told: Told):
     by = {
         name: {"start": f"{receiver.url}/{path}"} for name, path in (("e*", "pattern"), ("e", "exact"), ("*", "last"))

@@ -144,6 +144,14 @@ def test_what_is_said(event: events.Event, level: str, text: str, caplog: pytest
     assert record.getMessage().startswith(text)
 
 
+@pytest.mark.parametrize("task_id", ["an-id", "with:colons"])
+def test_a_parked_message_is_called_by_its_task_and_id(task_id: str, caplog: pytest.LogCaptureFixture):
+    parked: dict[str, Any] = {"key": f"e:{task_id}:0", "entry": "", "task": "proj.add"}
+    record = logged(events.Late(**parked, due_at=START, lag=9), caplog)
+    assert record.getMessage().startswith(f"late: 'proj.add[{task_id}]' due")
+    assert record.entry == f"proj.add[{task_id}]"
+
+
 def test_a_ping_that_was_sent_is_not_worth_a_line(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.DEBUG, "celery_pyncette"):
         LogObserver(FakeClock()).see(events.Pinged(entry="e", occasion="start", host="h", result="sent"))
