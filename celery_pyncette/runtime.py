@@ -18,14 +18,16 @@ from celery_pyncette.engine.conductor import Conductor, Post
 from celery_pyncette.engine.definitions import Definitions
 from celery_pyncette.engine.publisher import Publisher
 from celery_pyncette.engine.results import Bounded, Source
+from celery_pyncette.engine.sleeper import Sleeper
 from celery_pyncette.events import Observers
 from celery_pyncette.observe.logs import LogObserver
 from celery_pyncette.observe.lookout import Lookout, shared_metrics
-from celery_pyncette.settings import Settings
+from celery_pyncette.settings import Settings, WakeUp
 from celery_pyncette.signals import SignalObserver
 from celery_pyncette.stores import mask, open_store
 from celery_pyncette.stores.guarded import Guarded
-from celery_pyncette.stores.protocol import Store
+from celery_pyncette.stores.protocol import Store, Wakes, wake_ups_of
+from celery_pyncette.stores.rousing import Rousing
 
 __all__ = ["Lookout", "Runtime", "fingerprint"]
 
@@ -60,16 +62,33 @@ class Runtime:
         """The store's URL without its secrets."""
         return mask(self._url())
 
-    def open_store(self, timeout: float | None = None, *, attempts: int | None = None) -> Store:
+    def open_store(self, timeout: float | None = None, *, attempts: int | None = None, rousing: bool = False) -> Store:
         """The store, guarded: calls are bounded by ``timeout`` seconds (default: the clients' time-out).
 
         :param attempts: how often one call is tried, however long that takes; else as often as the time allows.
+        :param rousing: whether what is written wakes the beats, if it is due before they would look by themselves.
         :raises StoreNotConfigured: without ``pyncette_store_url``.
         """
         seconds = self.settings.client_store_timeout / 1000 if timeout is None else timeout
         store = open_store(self._url(), self.settings.namespace, timeout=seconds)
+        if rousing:
+            store = self.roused_by(store, wake_ups_of(store))
         budget = seconds if attempts is None else math.inf
         return Guarded(store, self.observers, clock=self.clock, budget=budget, attempts=attempts, name=self.store_name)
+
+    def roused_by(self, store: Store, wake_ups: Wakes | None) -> Store:
+        """The store as it is for clients: beats that sleep are woken by what it writes, where that is possible."""
+        if wake_ups is None or self.settings.wake_up is WakeUp.OFF:
+            return store
+        return Rousing(store, wake_ups, self.settings.poll_interval)
+
+    def sleeper(self) -> Sleeper | None:
+        """What a beat sleeps in; None where nothing can wake it."""
+        store = open_store(self._url(), self.settings.namespace, timeout=self.settings.beat_store_timeout / 1000)
+        wake_ups = wake_ups_of(store)
+        if wake_ups is None or self.settings.wake_up is WakeUp.OFF:
+            return None
+        return Sleeper(wake_ups, self.clock)
 
     def farewell_store(self) -> Store:
         """A fresh store for the last words of a beat, whose own connection may be in the middle of something."""

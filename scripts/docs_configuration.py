@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 #: The part of the product that is there. Options of later ones are listed, and have no effect.
 PART = 6
 #: Read and checked, but nothing acts on it yet, whatever its part says.
-NOT_YET: set[str] = {"wake_up"}
+NOT_YET: set[str] = set()
 
 GROUPS = (
     (
@@ -147,7 +147,8 @@ def page() -> str:
     sections = [HEAD]
     for title, words, names in (*GROUPS, *((("Others", "", tuple(rest)),) if rest else ())):
         sections.append(f"## {title}\n\n{words}\n\n{_table([now[name] for name in names])}")
-    sections.append(f"{RESERVED}\n{_table(later)}")
+    if later:
+        sections.append(f"{RESERVED}\n{_table(later)}")
     sections.append(TAIL)
     return "\n".join(sections)
 

@@ -22,6 +22,7 @@ from celery_pyncette.beat.sent_events import SentEvents
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.publisher import Outgoing
+from celery_pyncette.engine.sleeper import Sleeper
 from celery_pyncette.entries import StaticDefinitions
 from celery_pyncette.runtime import FAREWELL, Lookout, Runtime
 from celery_pyncette.seed import read_last_runs
@@ -43,7 +44,9 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
     _hearsay: Hearsay | None = None
     _lookout: Lookout | None = None
     _sent_events: SentEvents | None = None
+    _sleeper: Sleeper | None = None
     _ticking = False
+    _settled = False
     _gated = True
 
     def __init__(
@@ -127,7 +130,10 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         return celery_schedule_of(message.spec.schedule, self.app)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send all that is due; answers the seconds until there may be more."""
+        """Send all that is due; answers the seconds until there may be more.
+
+        Where the store can end that sleep it is slept here, after the work, and the answer is 0.
+        """
         assert self._conductor is not None, "a lazy scheduler does not tick"
         if self._lookout is not None:
             self._lookout.start()
@@ -135,12 +141,25 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         try:
             wait = self._conductor.tick()
             self._compare_stores(self._conductor)
-            return float(min(wait, self.max_interval))
         except (SystemExit, KeyboardInterrupt):
             self._farewell()
             raise
         finally:
             self._ticking = False
+        return self._rest(self._conductor, float(min(wait, self.max_interval)))
+
+    def _rest(self, conductor: Conductor, seconds: float) -> float:
+        """Sleep, if the store can wake us; answers what is left to sleep."""
+        if not self._settled and conductor.meta is not None:
+            self._settled = True
+            self._sleeper = self.runtime.sleeper()
+            if self._sleeper is not None:
+                self._sleeper.start()
+        if self._sleeper is None:
+            return seconds
+        if seconds > 0 and self._sleeper.sleep(seconds):
+            conductor.wake()
+        return 0.0
 
     def _compare_stores(self, conductor: Conductor) -> None:
         """Tell the other beats which store this one has, and listen to them."""
@@ -201,7 +220,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         Celery calls it twice, the first time inside the signal handler on top of whatever :meth:`tick`
         was doing: it takes no lock and does no store I/O, and leaves a connection in use alone.
         """
-        for helper in (self._hearsay, self._lookout):
+        for helper in (self._hearsay, self._lookout, self._sleeper):
             if helper is not None:
                 helper.stop()
         if self._broker is not None and not self._ticking:

@@ -54,7 +54,7 @@ class Desk:
             if path is not None and not path.exists():
                 raise SchemaMismatch(f"{self.runtime.store_name}: there is no such file; the first beat makes it")
             # Of two threads the later one drops what it made; nothing was connected yet.
-            store = self._held.setdefault("store", self.runtime.open_store())
+            store = self._held.setdefault("store", self.runtime.open_store(rousing=True))
         if self._meta is None:
             self._meta = store.prepare(None)
         return store

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from celery_pyncette.client.desk import Desk
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.stores.guarded import Guarded
 from celery_pyncette.stores.protocol import Store
+from celery_pyncette.stores.rousing import Rousing
+
+if TYPE_CHECKING:
+    from celery_pyncette.stores.sql.session import Session
 
 _RULE = "must be a SQLAlchemy connection or session (of an AsyncSession: inside run_sync)"
 
@@ -19,14 +25,28 @@ def store_within(desk: Desk, given: object) -> Store:
     store = desk.store
     if given is None:
         return store
-    bare = store.store if isinstance(store, Guarded) else store
-    from celery_pyncette.stores.sql.joined import JoinedStore, connection_of
+    from celery_pyncette.stores.sql.joined import JoinedStore
     from celery_pyncette.stores.sql.store import SqlStore
 
+    bare = _bare(store)
     if not isinstance(bare, SqlStore):
         rule = f"needs a store in an SQL database, and this one is {desk.runtime.store_name}; call after the commit"
         raise InvalidEntry("connection", given, rule)
-    connection = connection_of(given)
-    if connection is None:
+    joined = JoinedStore(bare, _session(given), desk.meta)
+    return desk.runtime.roused_by(joined, joined.wake_ups)
+
+
+def _bare(store: Any) -> object:
+    """What the store is without all that is around it."""
+    for around in (Guarded, Rousing):
+        store = store.store if isinstance(store, around) else store
+    return store
+
+
+def _session(given: object) -> Session:
+    from celery_pyncette.stores.sql.session import session_of
+
+    session: Session | None = session_of(given)
+    if session is None:
         raise InvalidEntry("connection", given, _RULE)
-    return JoinedStore(bare, connection, desk.meta)
+    return session

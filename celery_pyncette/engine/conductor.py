@@ -214,6 +214,10 @@ class Conductor:
         kinds = [(record.data or {}).get("kind") for record in self._neighbours.present]
         self._observers.see(NeighboursSeen(beats=kinds.count("beat"), workers=kinds.count("worker")))
 
+    def wake(self) -> None:
+        """At the next tick, look into every lane: something may be due earlier than it seemed."""
+        self._look_at = dict.fromkeys(self._look_at, 0.0)
+
     def look_again(self) -> None:
         """At the next tick, see whether the store is still the one that was founded."""
         self._keep_at = 0.0

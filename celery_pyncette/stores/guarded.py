@@ -28,6 +28,8 @@ from celery_pyncette.stores.protocol import (
     Page,
     Query,
     Store,
+    WakeUps,
+    wake_ups_of,
 )
 
 T = TypeVar("T")
@@ -75,6 +77,11 @@ class Guarded:
     def seen(self) -> Instant:
         """The highest store time that was answered so far."""
         return self._seen
+
+    @property
+    def wake_ups(self) -> WakeUps | None:
+        """The store's ability, as it is: a wake-up is not tried again."""
+        return wake_ups_of(self.store)
 
     def prepare(self, founding: Founding | None) -> Meta:
         return self._call("prepare", lambda: self.store.prepare(founding))

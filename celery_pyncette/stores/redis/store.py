@@ -33,6 +33,7 @@ from celery_pyncette.stores.redis.link import Command, link_to
 from celery_pyncette.stores.redis.scanning import Scanning
 from celery_pyncette.stores.redis.scripts import APPLY, CLAIM
 from celery_pyncette.stores.redis.session import Session
+from celery_pyncette.stores.redis.waking import RedisWakeUps
 from celery_pyncette.stores.rows import check_siblings
 from celery_pyncette.stores.urls import mask
 
@@ -61,6 +62,7 @@ class RedisStore:
         self.url = mask(url)
         self.namespace = namespace
         self._session = Session(link_to(address), self.url)
+        self.wake_ups = RedisWakeUps(self._session, url, PartitionKeys(namespace, 0).wake, timeout)
         self._default_partitions = 16 if address.kind is Kind.CLUSTER else 1
         self._partitions: int | None = None
         self._keys: dict[int, PartitionKeys] = {}

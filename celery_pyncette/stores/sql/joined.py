@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import sqlalchemy
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from celery_pyncette.clock import SystemClock
@@ -35,44 +34,41 @@ from celery_pyncette.stores.protocol import (
     Verdict,
     Written,
 )
-from celery_pyncette.stores.rows import Entry, Head, check_key, check_siblings, settle
+from celery_pyncette.stores.rows import Entry, Head, check_key, check_siblings, keys_of, settle
 from celery_pyncette.stores.sql.claims import claims_of
+from celery_pyncette.stores.sql.notifying import JoinedWakeUps
 from celery_pyncette.stores.sql.scanning import page_of
+from celery_pyncette.stores.sql.session import Session
 from celery_pyncette.stores.sql.store import SqlStore
 from celery_pyncette.stores.sql.tables import ROW, records
-from celery_pyncette.stores.sql.writing import RowWriter, values_of
+from celery_pyncette.stores.sql.writing import named_values
 
-_OF_KEYS = (records.c.namespace == bindparam("ns"), records.c.key.in_(bindparam("keys", expanding=True)))
-_PRESENT = select(records.c.key).where(*_OF_KEYS).order_by(records.c.key)
-_ROWS = select(*ROW).where(*_OF_KEYS).order_by(records.c.key)
-_LOCKED = _ROWS.with_for_update()
-_WRITERS = select(records.c.key, records.c.write_id).where(*_OF_KEYS).with_for_update()
-_COLUMNS = tuple(column.name for column in records.columns if column.name != "namespace")
+_HEAD = (records.c.key, records.c.generation, records.c.version, records.c.write_id)
 
 
 class JoinedStore:
     """See ``protocol.Store``; of its methods those that a client call needs.
 
+    Each statement carries its values, so that it can be executed by whoever has the transaction.
+
     :param store: the store that is joined; its connections are not used.
-    :param connection: in a transaction, or about to begin one.
-    :raises WrongDatabase: unless the connection leads to the database of ``store``.
+    :param session: in a transaction, or about to begin one.
+    :raises WrongDatabase: unless the session leads to the database of ``store``.
     """
 
-    def __init__(self, store: SqlStore, connection: Connection, meta: Meta) -> None:
-        self._store, self._connection = store, connection
-        dialect = connection.dialect.name
-        dialect = "mysql" if dialect == "mariadb" else dialect
-        self._writer = RowWriter(dialect)
-        self._insert = _quiet_insert(dialect)
+    def __init__(self, store: SqlStore, session: Session, meta: Meta) -> None:
+        self._store, self._session = store, session
+        self._insert = _quiet_insert(session.dialect)
         self._clock = SystemClock()
-        self._clock_query = claims_of(dialect, self._clock).clock
-        self._heads: dict[str, Head] = {}
+        self._clock_query = claims_of(session.dialect, self._clock).clock
         self._raced: set[str] = set()
+        """Rows that are there, and that a snapshot of the transaction may not show."""
+        self.wake_ups = JoinedWakeUps(session, store.namespace) if session.dialect == "postgresql" else None
         self._check(meta)
 
     def _check(self, meta: Meta) -> None:
         shown = self._store.shown
-        if not sqlalchemy.inspect(self._connection).has_table(records.name):
+        if not self._session.has_table(records.name):
             raise WrongDatabase(f"the connection's database has no table {records.name}; the store is {shown}")
         here = read_meta(self)
         if here is None or here.store_id != meta.store_id:
@@ -83,31 +79,38 @@ class JoinedStore:
         """See ``protocol.Store``; what is there stays locked. An absent key is not, so that no gap is."""
         for key in keys:
             check_key(key)
-        named: dict[str, Any] = {"ns": self._store.namespace, "keys": sorted(set(keys))}
         if tuple(keys) == (META,):
-            found = self._connection.execute(_ROWS, named)
+            found = self._session.execute(self._those(select(*ROW), keys))
         else:
-            present = {row[0] for row in self._connection.execute(_PRESENT, named)} | (self._raced & set(keys))
-            found = self._connection.execute(_LOCKED, {**named, "keys": sorted(present)})
+            there = self._present(keys)
+            found = self._session.execute(self._locked(select(*ROW), there)) if there else ()
         rows = {row[0]: Row(*row) for row in found}
-        self._heads.update((key, Head(row.generation, row.version, row.write_id)) for key, row in rows.items())
-        for key in keys:
-            if key not in rows:
-                self._heads.pop(key, None)
         return Fetched(self.now(), tuple(decode(rows[key]) if key in rows else None for key in keys))
 
+    def _present(self, keys: Sequence[str]) -> set[str]:
+        seen = {row[0] for row in self._session.execute(self._those(select(records.c.key), keys))}
+        return seen | (self._raced & set(keys))
+
+    def _those(self, statement: Any, keys: Sequence[str] | set[str]) -> Any:
+        return statement.where(records.c.namespace == self._store.namespace, records.c.key.in_(sorted(set(keys))))
+
+    def _locked(self, statement: Any, keys: Sequence[str] | set[str]) -> Any:
+        return self._those(statement, keys).order_by(records.c.key).with_for_update()
+
     def apply(self, changes: Sequence[Change], seen: Instant = Instant(0)) -> Applied:
-        """See ``protocol.Store``; decided on what :meth:`fetch` has locked."""
-        partitions = self._store.partitions
+        """See ``protocol.Store``."""
+        partitions, namespace = self._store.partitions, self._store.namespace
         check_siblings(changes, partitions)
         now = Instant(max(self.now(), seen))
-        settled = settle(changes, self._heads, now)
-        namespace = self._store.namespace
+        there = self._present(keys_of(changes))
+        found = self._session.execute(self._locked(select(*_HEAD), there)) if there else ()
+        settled = settle(changes, {row[0]: Head(*row[1:]) for row in found}, now)
         if settled.deletes:
-            self._connection.execute(records.delete().where(*_OF_KEYS), {"ns": namespace, "keys": settled.deletes})
-        if settled.updates:
-            self._writer.update(self._connection, namespace, settled.updates, partitions)
-        lost = self._inserted(settled.inserts, partitions)
+            self._session.execute(self._those(records.delete(), settled.deletes))
+        for entry in settled.updates:
+            values = named_values(namespace, entry, partitions)
+            self._session.execute(self._those(records.update(), [entry.row.key]).values(values))
+        lost = self._inserted(settled.inserts)
         self._raced |= lost
         written = [
             Written(Verdict.EXISTS) if change.key in lost else answer
@@ -115,24 +118,22 @@ class JoinedStore:
         ]
         return Applied(now, tuple(written))
 
-    def _inserted(self, entries: Sequence[Entry], partitions: int) -> set[str]:
+    def _inserted(self, entries: Sequence[Entry]) -> set[str]:
         """Insert what is not there; the keys that somebody else was faster with."""
         if not entries:
             return set()
         entries = sorted(entries, key=lambda entry: entry.row.key)
-        namespace = self._store.namespace
-        rows = [
-            {"namespace": namespace, **dict(zip(_COLUMNS, values_of(entry, partitions), strict=True))}
-            for entry in entries
-        ]
-        self._connection.execute(self._insert, rows)
-        named = {"ns": namespace, "keys": [entry.row.key for entry in entries]}
-        writers = {row[0]: row[1] for row in self._connection.execute(_WRITERS, named)}
+        partitions, namespace = self._store.partitions, self._store.namespace
+        rows = [named_values(namespace, entry, partitions) for entry in entries]
+        self._session.execute(self._insert.values(rows))
+        keys = [entry.row.key for entry in entries]
+        found = self._session.execute(self._locked(select(records.c.key, records.c.write_id), keys))
+        writers = {row[0]: row[1] for row in found}
         return {entry.row.key for entry in entries if writers.get(entry.row.key) != entry.row.write_id}
 
     def scan(self, query: Query, cursor: str | None = None) -> Page:
         """See ``protocol.Store``; without a lock."""
-        found = self._connection.execute(page_of(self._store.namespace, query, cursor))
+        found = self._session.execute(page_of(self._store.namespace, query, cursor))
         rows = [Row(*row) for row in found]
         shown, corrupt = rows[: query.limit], list[CorruptRecord]()
         answered = []
@@ -147,7 +148,8 @@ class JoinedStore:
     def now(self) -> Instant:
         if self._clock_query is None:
             return self._clock.now()
-        return Instant(int(self._connection.scalar(select(self._clock_query))))  # type: ignore[arg-type]
+        [row] = self._session.execute(select(self._clock_query))
+        return Instant(int(row[0]))
 
     def prepare(self, founding: Founding | None) -> Meta:
         raise NotImplementedError("a transaction of the caller's founds nothing")
@@ -157,17 +159,6 @@ class JoinedStore:
 
     def close(self) -> None:
         """The connection is the caller's."""
-
-
-def connection_of(given: object) -> Connection | None:
-    """The connection of a SQLAlchemy connection or session; None for anything else."""
-    if isinstance(given, Connection):
-        return given
-    from sqlalchemy.orm import Session, scoped_session
-
-    if isinstance(given, (Session, scoped_session)):
-        return given.connection()
-    return None
 
 
 def _quiet_insert(dialect: str) -> Any:

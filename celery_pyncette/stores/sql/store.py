@@ -22,6 +22,7 @@ from celery_pyncette.stores.protocol import (
     ClaimRequest,
     Fetched,
     Founding,
+    Listener,
     Meta,
     Page,
     Query,
@@ -32,6 +33,7 @@ from celery_pyncette.stores.sql.address import sql_url
 from celery_pyncette.stores.sql.claims import claims_of
 from celery_pyncette.stores.sql.connections import open_engine, transaction
 from celery_pyncette.stores.sql.errors import is_race, translated
+from celery_pyncette.stores.sql.notifying import notify
 from celery_pyncette.stores.sql.scanning import page_of
 from celery_pyncette.stores.sql.tables import ROW, records
 from celery_pyncette.stores.sql.writing import writer_of
@@ -64,7 +66,9 @@ class SqlStore:
         self.partitions = 1
         self.shown = mask(url)
         self._clock = clock or SystemClock()
-        self._engine = open_engine(sql_url(url), timeout, self._clock)
+        self._url, self._timeout = sql_url(url), timeout
+        self._engine = open_engine(self._url, timeout, self._clock)
+        self.wake_ups = self if self._engine.dialect.name == "postgresql" else None
         self._claims = claims_of(self._engine.dialect.name, self._clock)
         self._writer = writer_of(self._engine.dialect.name)
         self._clock_query = None if self._claims.clock is None else select(self._claims.clock)
@@ -146,6 +150,18 @@ class SqlStore:
     def close(self) -> None:
         self._forked()
         self._engine.dispose()
+
+    def wake(self) -> None:
+        """See ``protocol.WakeUps``; PostgreSQL only."""
+        with self._connected() as connection:
+            notify(connection, self.namespace)
+
+    def listen(self) -> Listener:
+        """See ``protocol.WakeUps``; PostgreSQL only."""
+        from celery_pyncette.stores.sql.listening import PostgresqlListener
+        from celery_pyncette.stores.sql.postgresql import connector
+
+        return PostgresqlListener(connector(self._url, self._timeout), self.namespace, self.shown)
 
     def _now(self, connection: Connection) -> Instant:
         if self._clock_query is None:

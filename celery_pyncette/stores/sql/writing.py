@@ -52,6 +52,11 @@ def values_of(entry: Entry, partitions: int) -> tuple[Any, ...]:
     )
 
 
+def named_values(namespace: str, entry: Entry, partitions: int) -> dict[str, Any]:
+    """All columns of a row by their names."""
+    return {"namespace": namespace, **dict(zip(_NAMES, values_of(entry, partitions), strict=True))}
+
+
 def _types() -> dict[str, str]:
     kinds = {"SmallInteger": "smallint", "BigInteger": "bigint", "Boolean": "boolean", "LargeBinary": "bytea"}
     return {column.name: kinds.get(type(column.type).__name__, "text") for column in records.columns}
@@ -119,18 +124,14 @@ class RowWriter:
         self._match = dialect != "mysql"
 
     def insert(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
-        connection.execute(self._insert, [self._named(namespace, entry, partitions) for entry in entries])
+        connection.execute(self._insert, [named_values(namespace, entry, partitions) for entry in entries])
 
     def update(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
-        rows = [self._named(namespace, entry, partitions) for entry in entries]
+        rows = [named_values(namespace, entry, partitions) for entry in entries]
         if self._match:
             for row in rows:
                 row["b_namespace"], row["b_key"] = row.pop("namespace"), row.pop("key")
         connection.execute(self._update, rows)
-
-    @staticmethod
-    def _named(namespace: str, entry: Entry, partitions: int) -> dict[str, Any]:
-        return {"namespace": namespace, **dict(zip(_NAMES, values_of(entry, partitions), strict=True))}
 
 
 def writer_of(dialect: str) -> Writer:
