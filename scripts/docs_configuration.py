@@ -63,7 +63,7 @@ GROUPS = (
     (
         "How a beat works",
         "The defaults are meant to stay. Read [deploying](deploying.md) before you change them.",
-        ("claim_time", "poll_interval", "batch_size", "recent_runs", "stale_after", "seed"),
+        ("claim_time", "poll_interval", "wake_up", "batch_size", "recent_runs", "stale_after", "seed"),
     ),
     (
         "Monitoring",
