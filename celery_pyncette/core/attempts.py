@@ -25,8 +25,8 @@ def task_id(namespace: str, occurrence: Occurrence, aware: bool) -> str:
 
 
 def is_last(run: Run, rules: Rules) -> bool:
-    """Whether no later attempt is allowed to start this run for the first time."""
-    return rules.at_most_once and run.attempt >= rules.start_attempts
+    """Whether no later attempt is allowed to start this run for the first time: it may have been started already."""
+    return rules.at_most_once and (run.attempt >= rules.start_attempts or run.starts > 0)
 
 
 def is_lone(run: Run, rules: Rules) -> bool:

@@ -276,3 +276,18 @@ def test_an_old_copy_cannot_start_once_the_next_is_sent(unstarted: int) -> None:
     expires = message_expiry(run, NOW, AWARE)
     assert expires is not None
     assert NOW + expires < marked.record.run.until
+
+
+def test_at_most_once_a_lost_retry_is_not_begun_anew_however_many_sends_are_allowed() -> None:
+    rules = replace(AT_MOST_GATED, start_attempts=3)
+    decision = decided(replace(RUN, starts=1, retries=1), rules)
+    assert decision.send is None
+    assert decision.ended is not None
+    assert decision.ended.outcome is Outcome.ABANDONED
+    assert written(decision).counters == Counters(expected=1, started=1)
+
+
+def test_one_that_was_never_started_is_sent_again_as_often_as_is_allowed() -> None:
+    decision = decided(RUN, replace(AT_MOST_GATED, start_attempts=3))
+    assert decision.send is not None
+    assert decision.send.attempt == 2
