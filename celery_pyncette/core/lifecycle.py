@@ -119,9 +119,8 @@ def _due_aware(record: Record, counted: Record, taken: Taken, fire: Instant, now
             due_at=fire,
             epoch=record.epoch,
         )
-        skipped = 0 if taken.skips is None else taken.skips.count
-        counters = add(record.counters, expected=skipped, skipped=skipped)
-        parent = replace(counted, counters=counters, lease=None)
+        # Started for the entry, and for its ``max_runs``; the record of its own counts what becomes of it.
+        parent = replace(counted, counters=add(counted.counters, started=1), lease=None)
         write = Write(record=parent, creates=(child,))
         return Plan(record=record, first=write, taken=replace(taken, fire=None), skips=taken.skips)
     run = Run(due_at=fire, generation=record.generation, deadline=deadline(now, rules), until=now)

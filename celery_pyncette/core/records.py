@@ -166,7 +166,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Occurrences of one record's life: ``expected = started + skipped + open``."""
+    """Occurrences of one record's life: ``expected = started + skipped + open``.
+
+    An overlapping result-aware entry counts an occurrence as started when it hands it to a record of its own.
+    """
 
     expected: int = 0
     started: int = 0

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from celery_pyncette.core import edits
+from celery_pyncette.core.instants import NEVER
 from celery_pyncette.core.partitions import one_shot_key
 from celery_pyncette.core.plans import Backend, Sent
 from celery_pyncette.core.policies import CatchUp, OnFailure, Overlap
+from celery_pyncette.core.records import Counters
 from celery_pyncette.events import NotStarted, Paused, Repeated, ResultsLost, Skipped, Superseded, UsedUp
 from celery_pyncette.stores.writes import change_of
 from tests.engine.desk import dynamic
@@ -200,6 +202,18 @@ def test_each_overlapping_occurrence_is_a_record_of_its_own(desk: AwareDesk) -> 
     assert len(children) >= 4
     assert all(child.run is not None for child in children)
     assert desk.record(key).run is None
+
+
+def test_overlapping_runs_count_towards_max_runs() -> None:
+    desk = AwareDesk(gated=True)
+    rules = replace(GATED, overlap=Overlap.ALLOW)
+    [key] = desk.schedule(replace(dynamic("job", rules, every=10), max_runs=3))
+    desk.cycle()
+    for _ in range(6):
+        desk.after(10)
+    assert desk.record(key).due_at >= NEVER
+    assert desk.record(key).counters == Counters(expected=3, started=3)
+    assert len({message.due_at for message in desk.publisher.arrived}) == 3
 
 
 def test_no_more_than_max_running_of_them_and_catch_up_decides_about_the_rest(desk: AwareDesk) -> None:
