@@ -23,8 +23,15 @@ def errors(beat: Process) -> list[str]:
 
 
 @pytest.mark.store("sqlite")
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.broker(kind)) for kind in ("redis", "rabbitmq")])
-@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+@pytest.mark.parametrize(
+    ("delivery", "kind"),
+    [
+        pytest.param("at_least_once", "redis", marks=pytest.mark.broker("redis")),
+        pytest.param("at_most_once", "rabbitmq", marks=pytest.mark.broker("rabbitmq")),
+        pytest.param("at_least_once", "rabbitmq", marks=[pytest.mark.broker("rabbitmq"), pytest.mark.full_matrix]),
+        pytest.param("at_most_once", "redis", marks=[pytest.mark.broker("redis"), pytest.mark.full_matrix]),
+    ],
+)
 def test_with_no_broker_nothing_is_used_up_and_all_is_sent_when_it_is_back(
     project: Project,
     request: pytest.FixtureRequest,

@@ -41,8 +41,15 @@ def test_a_beat_that_sleeps_ends_at_once(project: Project):
     assert "Traceback" not in beat.text, beat.tail()
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.broker(kind)) for kind in ("redis", "rabbitmq")])
-@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+@pytest.mark.parametrize(
+    ("delivery", "kind"),
+    [
+        pytest.param("at_least_once", "redis", marks=pytest.mark.broker("redis")),
+        pytest.param("at_most_once", "rabbitmq", marks=pytest.mark.broker("rabbitmq")),
+        pytest.param("at_least_once", "rabbitmq", marks=[pytest.mark.broker("rabbitmq"), pytest.mark.full_matrix]),
+        pytest.param("at_most_once", "redis", marks=[pytest.mark.broker("redis"), pytest.mark.full_matrix]),
+    ],
+)
 def test_in_the_middle_of_a_batch_the_rest_is_given_back_and_sent_by_another_at_once(
     project: Project, request: pytest.FixtureRequest, kind: str, delivery: str
 ):

@@ -106,7 +106,14 @@ def test_basic(processes: Processes, redis_broker: Broker, redis_url: str):
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.store(kind)) for kind in ("sqlite", "postgresql", "mariadb", "redis")]
+    "kind",
+    [
+        *(pytest.param(kind, marks=pytest.mark.store(kind)) for kind in ("sqlite", "redis")),
+        *(
+            pytest.param(kind, marks=[pytest.mark.store(kind), pytest.mark.full_matrix])
+            for kind in ("postgresql", "mariadb")
+        ),
+    ],
 )
 def test_persistence(kind: str, processes: Processes, redis_broker: Broker, request: pytest.FixtureRequest):
     """The schedule goes on where it was, and what was missed is made good."""
