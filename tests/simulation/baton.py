@@ -1,4 +1,4 @@
-"""Real synchronous code, run one step at a time: each actor is a thread, and only the holder of the baton moves.
+"""Real synchronous code, run one step at a time: each actor is a greenlet, and only the holder of the baton moves.
 
 An actor hands over by :meth:`Stage.pause`, wherever it could be overtaken, stall or die: before each call of the store,
 before each message. Whoever wakes first gets the baton next, so that a run follows from its seed alone, and time passes
@@ -7,28 +7,29 @@ only on the stage.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+
+from greenlet import getcurrent, greenlet
 
 
 class Died(BaseException):
-    """Raised in an actor that is dead, at the place where it stood; nothing catches it but its thread."""
+    """Raised in an actor that is dead, at the place where it stood; nothing catches it but its own first function."""
 
 
 class Actor:
-    """One thread and the time at which it goes on."""
+    """One greenlet and the time at which it goes on."""
 
-    __slots__ = ("done", "doomed", "go", "name", "on_stage", "play", "wake_at")
+    __slots__ = ("done", "doomed", "held_until", "listens", "name", "on_stage", "play", "wake_at")
 
     def __init__(self, name: str, play: Callable[[], None], wake_at: int) -> None:
         self.name = name
         self.play = play
         self.wake_at = wake_at
-        self.go = threading.Lock()
-        self.go.acquire()
+        self.held_until = wake_at
+        self.listens = False
         self.doomed = False
         self.done = False
-        self.on_stage = False
+        self.on_stage: greenlet | None = None
 
 
 class Stage:
@@ -42,8 +43,7 @@ class Stage:
         self.steps = 0
         self.failure: BaseException | None = None
         self._actors: list[Actor] = []
-        self._curtain = threading.Lock()
-        self._curtain.acquire()
+        self._hall = getcurrent()
         self._ends_at = start
         self._over = False
         self._current: Actor | None = None
@@ -62,7 +62,8 @@ class Stage:
 
     def pause(self, delay: int = 0) -> None:
         """Hand over, and go on ``delay`` milliseconds later. :raises Died: if this actor is dead by then."""
-        me = self.current
+        me = self._current
+        assert me is not None
         if me.doomed:
             raise Died
         self.steps += 1
@@ -70,37 +71,58 @@ class Stage:
         following = self._next()
         if following is not me:
             self._give(following)
-            me.go.acquire()
         if me.doomed:
             raise Died
 
+    def listen(self, delay: int) -> None:
+        """As :meth:`pause`, but somebody may :meth:`wake` this actor earlier."""
+        me = self.current
+        me.listens = True
+        self.pause(delay)
+        me.listens = False
+
+    def wake(self, actor: Actor, at: int | None = None) -> None:
+        """Somebody who listens goes on at ``at`` (now), unless they are held for longer or wake before."""
+        if actor.listens:
+            actor.wake_at = max(actor.held_until, min(actor.wake_at, self.now if at is None else at))
+
+    def hold(self, actor: Actor, until: int) -> None:
+        """Somebody stands still until then."""
+        actor.held_until = max(actor.held_until, until)
+        actor.wake_at = max(actor.wake_at, until)
+
+    def kill(self, actor: Actor) -> None:
+        """Somebody else dies where they stand, now."""
+        actor.doomed = True
+        actor.wake_at = self.now
+
     def run(self, until: int) -> None:
         """Play until this time."""
+        self._hall = getcurrent()
         self._ends_at = until
-        self._over = False
         following = self._next()
-        if following is not None:
+        while following is not None:
             self._give(following)
-            self._curtain.acquire()
+            following = self._next()
         if self.failure is not None:
             self.close()
             raise self.failure
 
     def close(self) -> None:
-        """Everybody dies where they stand, so that no thread is left."""
+        """Everybody dies where they stand."""
         self._over = True
         for actor in self._actors:
-            if actor.on_stage and not actor.done:
+            if actor.on_stage is not None and not actor.done:
                 actor.doomed = True
                 self._current = actor
-                actor.go.release()
-                self._curtain.acquire()
+                actor.on_stage.parent = getcurrent()
+                actor.on_stage.throw(Died)
 
     def _next(self) -> Actor | None:
         """Who wakes first; None when the time is over."""
         if self._over or self.failure is not None:
             return None
-        following = min((actor for actor in self._actors if not actor.done), key=_wake_at, default=None)
+        following = min(self._actors, key=_wake_at, default=None)
         if following is None or following.wake_at > self._ends_at:
             self.now = max(self.now, self._ends_at)
             return None
@@ -110,14 +132,14 @@ class Stage:
     def _give(self, following: Actor | None) -> None:
         self._current = following
         if following is None:
-            self._curtain.release()
-        elif following.on_stage:
-            following.go.release()
-        else:
-            following.on_stage = True
-            threading.Thread(target=self._perform, args=(following,), daemon=True, name=following.name).start()
+            self._hall.switch()
+            return
+        if following.on_stage is None:
+            following.on_stage = greenlet(lambda: self._perform(following), self._hall)
+        following.on_stage.switch()
 
     def _perform(self, actor: Actor) -> None:
+        """An actor's whole life; when it ends, the baton goes back to the hall."""
         try:
             if not actor.doomed:
                 actor.play()
@@ -128,8 +150,8 @@ class Stage:
                 self.failure = error
         finally:
             actor.done = True
-            self._actors.remove(actor) if not self._over else None
-            self._give(None if self._over else self._next())
+            if not self._over:
+                self._actors.remove(actor)
 
 
 def _wake_at(actor: Actor) -> int:
