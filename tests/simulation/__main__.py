@@ -1,54 +1,54 @@
-"""The full run, and the search for the seeds that find the mutants.
+"""The full run, and the table of the mutants.
 
 ::
 
-    python -m tests.simulation 20000            # seeds 0 to 19999
-    python -m tests.simulation 20000 30000      # a range of seeds
-    python -m tests.simulation mutants 10000    # the first seed below 10000 that finds each mutant
+    python -m tests.simulation --seeds 20000             # entries that are not result-aware
+    python -m tests.simulation --seeds 20000 --aware     # result-aware runs
+    python -m tests.simulation --seeds 20000 30000       # a range of seeds
+    python -m tests.simulation --mutants                 # how, and after how many seeds, each mutant is found
+    python -m tests.simulation --mutants --only nonce    # some of them
 """
 
 from __future__ import annotations
 
+import argparse
+import logging
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 
+from tests.simulation import aware_scenario, scenario
 from tests.simulation.ledger import Violation
-from tests.simulation.mutants import MUTANTS, Mutant
-from tests.simulation.scenario import STEPS, Ran, run
+from tests.simulation.table import rows
+
+TOLD = ("steps", "hit", "arrived", "sent", "begun", "refused", "skipped", "copies", "edits")
 
 
-def first_seed(mutant: Mutant, seeds: range) -> tuple[int, str] | None:
-    """The first seed that finds a mutant, and what is seen; None if none does."""
-    for seed in seeds:
-        seen = mutant.play(seed)
-        if seen is not None and mutant.seen in seen:
-            return seed, seen
-    return None
-
-
-def _search(limit: int) -> int:
-    missed = 0
-    for name, mutant in MUTANTS.items():
-        found = first_seed(mutant, range(limit))
-        missed += found is None
-        _say(f"{name}: {'NOT FOUND' if found is None else f'seed {found[0]}: {found[1]}'}")
-    return missed
-
-
-def _run_all(seeds: range) -> int:
+def _run_all(seeds: range, run: Callable[[int], object], least: int) -> int:
     started, tally, broken = time.process_time(), Counter[str](), 0
     for seed in seeds:
         try:
-            ran: Ran = run(seed)
+            ran = run(seed)
         except Violation as violation:
             broken += 1
             _say(f"seed {seed}: {violation}")
             continue
-        tally.update({"runs": 1, "faulty": ran.hit > 0, "short": ran.steps < STEPS})
-        tally.update({name: getattr(ran, name) for name in ("steps", "hit", "arrived", "skipped", "copies", "edits")})
-    _say(f"{dict(tally)}, {broken} broken, {time.process_time() - started:.0f} s of CPU")
+        tally.update({"runs": 1, "faulty": getattr(ran, "hit") > 0, "short": getattr(ran, "steps") < least})  # noqa: B009
+        tally.update({name: getattr(ran, name, 0) for name in TOLD})
+        tally.update(getattr(ran, "ended", {}))
+    said = ", ".join(f"{name} {count}" for name, count in tally.items() if count)
+    _say(f"{said}; {broken} broken; {time.process_time() - started:.0f} s of CPU")
     return broken
+
+
+def _table(limit: int, only: str) -> int:
+    missed = 0
+    for row in rows(limit, only):
+        missed += row.missed
+        _say(str(row))
+    _say(f"{missed} not found")
+    return missed
 
 
 def _say(line: str) -> None:
@@ -57,10 +57,19 @@ def _say(line: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    if arguments[:1] == ["mutants"]:
-        return min(1, _search(int(arguments[1])))
-    bounds = [int(argument) for argument in arguments] or [20_000]
-    return min(1, _run_all(range(*bounds) if len(bounds) == 2 else range(bounds[0])))
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="how many, or the first and the last but one")
+    parser.add_argument("--aware", action="store_true", help="result-aware runs, with workers")
+    parser.add_argument("--mutants", action="store_true", help="the table of the rules that are left out")
+    parser.add_argument("--only", default="", help="of the mutants those whose name has this")
+    given = parser.parse_args(arguments)
+    logging.disable(logging.CRITICAL)
+    if given.mutants:
+        return min(1, _table((given.seeds or [10_000])[0], given.only))
+    seeds = range(*(given.seeds or [20_000])[:2])
+    if given.aware:
+        return min(1, _run_all(seeds, aware_scenario.run, aware_scenario.STEPS))
+    return min(1, _run_all(seeds, scenario.run, scenario.STEPS))
 
 
 if __name__ == "__main__":

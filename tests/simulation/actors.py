@@ -21,12 +21,10 @@ from celery_pyncette.stores.writes import Decision, write_as_editor
 from tests.simulation.book import Book, Entry
 from tests.simulation.broker import SimPublisher
 from tests.simulation.store_view import SharedStore, StoreView
-from tests.simulation.world import Died, HostClock, World
+from tests.simulation.world import RESTARTS, Died, HostClock, World
 
 POLL = 2_000
 CLAIM_TIME = 10_000
-#: How long a beat that died stays away, in milliseconds.
-RESTARTS = (200, 3_000, 12_000)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from celery_pyncette.core.plans import Receipt, Sent
 from celery_pyncette.engine.publisher import Outgoing
@@ -13,11 +13,19 @@ from tests.simulation.world import World
 class SimPublisher:
     """See `engine.publisher.Publisher`. ``unbuildable`` are names of entries whose message can never be made."""
 
-    def __init__(self, world: World, ledger: Ledger, owner: str, unbuildable: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        world: World,
+        ledger: Ledger,
+        owner: str,
+        unbuildable: frozenset[str] = frozenset(),
+        step: Callable[[], None] | None = None,
+    ) -> None:
         self._world = world
         self._ledger = ledger
         self._owner = owner
         self._unbuildable = unbuildable
+        self._step = step or (lambda: world.step(owner))
 
     def ready(self) -> bool:
         away = self._world.broker_away()
@@ -27,7 +35,7 @@ class SimPublisher:
 
     def send_batch(self, messages: Sequence[Outgoing], receipts: list[Receipt]) -> None:
         for number, message in enumerate(messages):
-            self._world.step(self._owner)
+            self._step()
             if self._world.chance(self._world.faults.stop):
                 self._world.note(self._owner)
                 receipts.extend(_receipt(later, Sent.FAILED) for later in messages[number:])
@@ -45,10 +53,14 @@ class SimPublisher:
         if world.chance(world.faults.publish_unsure):
             world.note(self._owner)
             if world.rng.random() < 0.5:
-                self._ledger.arrived(self._owner, message)
+                self._arrived(message)
             return Sent.UNSURE
-        self._ledger.arrived(self._owner, message)
+        self._arrived(message)
         return Sent.SENT
+
+    def _arrived(self, message: Outgoing) -> None:
+        """The broker has it."""
+        self._ledger.arrived(self._owner, message)
 
 
 def _receipt(message: Outgoing, sent: Sent) -> Receipt:

@@ -182,7 +182,7 @@ class Ledger:
 
     def _not_sent_after_all(self, owner: str, before: Record, after: Record) -> None:
         """A message that could not be built turns a start into a skip; nothing else counts and takes up nothing."""
-        if _difference(after.counters, before.counters) != Counters(0, -1, 1):
+        if difference(after.counters, before.counters) != Counters(0, -1, 1):
             raise Violation(f"{after.key}: counted something, and took up nothing")
         last = max(fired for fired, by in self.used.items() if fired[0] == after.key and by[0] == owner)
         if last in self.arrivals:
@@ -196,7 +196,7 @@ class Ledger:
         del self.used[occurrence]
 
     def _took(self, owner: str, before: Record, after: Record) -> None:
-        added = _difference(after.counters, before.counters)
+        added = difference(after.counters, before.counters)
         held = self.held[owner, before.key]
         if held.record.timing != before.timing:
             fire = max((fired[2] for fired in self.arrivals if fired[0] == before.key), default=before.due_at)
@@ -278,5 +278,5 @@ class Ledger:
         return found
 
 
-def _difference(after: Counters, before: Counters) -> Counters:
+def difference(after: Counters, before: Counters) -> Counters:
     return Counters(after.expected - before.expected, after.started - before.started, after.skipped - before.skipped)

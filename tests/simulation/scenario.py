@@ -14,11 +14,11 @@ from celery_pyncette.core.schedules import Every, Once
 from celery_pyncette.core.settling import SEND_AGAIN
 from celery_pyncette.stores.protocol import Founding, Query
 from celery_pyncette.stores.writes import change_of
-from tests.simulation.actors import CLAIM_TIME, POLL, RESTARTS, Beat, User
+from tests.simulation.actors import CLAIM_TIME, POLL, Beat, User
 from tests.simulation.book import Book, Entry
 from tests.simulation.ledger import Ledger
 from tests.simulation.store_view import SharedStore
-from tests.simulation.world import STALLS, START, Faults, World
+from tests.simulation.world import RESTARTS, STALLS, START, Faults, World
 
 GRACE = CLAIM_TIME + POLL
 STEPS = 200
@@ -119,13 +119,13 @@ def assemble(world: World, entries: Sequence[Entry], beats: int = 2) -> Cast:
         played.append(beat)
     for entry in entries:
         ledger.know(entry)
-    _schedule(shared, [entry for entry in entries if entry.origin is not Origin.STATIC])
+    schedule(shared, [entry for entry in entries if entry.origin is not Origin.STATIC])
     editable = {entry.name: entry for entry in entries if entry.payload != "unbuildable"}
     user = User(world, shared, editable, every=world.rng.choice((1_500, 6_000)))
     return Cast(world, shared, ledger, played, user)
 
 
-def _schedule(shared: SharedStore, entries: Sequence[Entry]) -> None:
+def schedule(shared: SharedStore, entries: Sequence[Entry]) -> None:
     shared.store.prepare(Founding(store_id="a store"))
     now = shared.world.now()
     for entry in entries:

@@ -72,13 +72,26 @@ class _StoreClock:
 
 
 class StoreView:
-    """See `stores.protocol.Store`."""
+    """See `stores.protocol.Store`.
 
-    def __init__(self, shared: SharedStore, owner: str, mortal: bool = True) -> None:
+    :param step: how its process steps; by itself if not given.
+    :param tries: how often one call is asked before it counts as unavailable.
+    """
+
+    def __init__(
+        self,
+        shared: SharedStore,
+        owner: str,
+        mortal: bool = True,
+        step: Callable[[], None] | None = None,
+        tries: int = _TRIES,
+    ) -> None:
         self._shared = shared
         self._world = shared.world
         self._owner = owner
-        self._mortal = mortal
+        self._step = step or (lambda: self._world.step(owner, mortal))
+        self._tries = tries
+        self._in_doubt: set[str] = set()
 
     def prepare(self, founding: Founding | None) -> Meta:
         return self._call(lambda: self._shared.store.prepare(founding))
@@ -105,8 +118,8 @@ class StoreView:
 
     def _call(self, act: Callable[[], T], changes: Sequence[Change] = ()) -> T:
         world = self._world
-        for tried in range(_TRIES):
-            world.step(self._owner, self._mortal)
+        for _ in range(self._tries):
+            self._step()
             if world.store_away():
                 world.note(self._owner)
                 raise StoreUnavailable("the store is away")
@@ -116,17 +129,21 @@ class StoreView:
                 world.step_back += world.rng.choice((1, 700, 5_000))
             answer = act()
             if not world.chance(world.faults.answer_lost):
-                if tried and isinstance(answer, Applied):
+                if self._in_doubt and isinstance(answer, Applied):
                     self._note_doubt(changes, answer)
                 return answer
+            self._in_doubt.update(change.write_id for change in changes)
             world.hit += 1
             world.stage.pause(200)
-        world.note(self._owner)
+        if self._tries > 1:
+            world.note(self._owner)
         raise StoreUnavailable("no answer in time")
 
     def _note_doubt(self, changes: Sequence[Change], answer: Applied) -> None:
         """A write asked again is known by its id, unless somebody has written since: then its fate stays unknown."""
         writers = self._shared.ledger.writers
         for change, written in zip(changes, answer.written, strict=True):
-            if written.verdict is not Verdict.APPLIED and writers.get(change.key) != self._owner:
-                self._world.note(self._owner)
+            if change.write_id in self._in_doubt:
+                self._in_doubt.discard(change.write_id)
+                if written.verdict is not Verdict.APPLIED and writers.get(change.key) != self._owner:
+                    self._world.note(self._owner)

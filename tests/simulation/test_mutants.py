@@ -17,7 +17,7 @@ def test_a_rule_that_is_left_out_is_missed(name: str) -> None:
     mutant = MUTANTS[name]
     seen = (mutant.play(seed) for seed in range(mutant.seed, mutant.seed + REACH))
     found = next((said for said in seen if said is not None and mutant.seen in said), None)
-    assert found is not None, f"`python -m tests.simulation mutants 10000` looks for another seed than {mutant.seed}"
+    assert found is not None, f"`python -m tests.simulation --mutants` looks for another seed than {mutant.seed}"
 
 
 @pytest.mark.parametrize("name", MUTANTS)

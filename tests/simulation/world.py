@@ -13,7 +13,11 @@ START = Instant(1_704_067_200_000)
 
 @dataclass(slots=True)
 class Faults:
-    """How likely each fault is at each step (0 to 1), and windows in which something is away."""
+    """How likely each fault is at each step (0 to 1), and windows in which something is away.
+
+    From ``freeze`` on they are those of workers and queues: a whole process stands still, a pool's child is killed, the
+    broker loses a message that it has confirmed, keeps it for long, or delivers it again; user code hangs.
+    """
 
     stall: float = 0.0
     die: float = 0.0
@@ -25,6 +29,12 @@ class Faults:
     publish_fails: float = 0.0
     publish_unsure: float = 0.0
     broker_away: float = 0.0
+    freeze: float = 0.0
+    child_dies: float = 0.0
+    message_lost: float = 0.0
+    message_late: float = 0.0
+    redelivered: float = 0.0
+    hang: float = 0.0
 
     def any(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)
@@ -32,6 +42,8 @@ class Faults:
 
 #: How long somebody stands still, in milliseconds: shorter and longer than half a claim, and than a whole one.
 STALLS = (300, 2_500, 6_000, 12_000)
+#: How long a process that died stays away, in milliseconds.
+RESTARTS = (200, 3_000, 12_000)
 
 
 @dataclass(slots=True)
@@ -62,6 +74,7 @@ class World:
     step_back: int = 0
     calm: bool = False
     hit: int = 0
+    moves: int = 0
     trouble: dict[str, int] = field(default_factory=dict)
     store_back_at: int = 0
     broker_back_at: int = 0
@@ -82,11 +95,20 @@ class World:
         self.hit += 1
         self.trouble[owner] = self.stage.now
 
+    def excuse(self) -> None:
+        """No fault, but something that may make everybody late: a long queue, a task that takes its time."""
+        self.trouble[""] = self.stage.now
+
     def troubled(self, owner: str, since: int) -> bool:
         return max(self.trouble.get(owner, 0), self.trouble.get("", 0)) >= since
 
+    def anybody_troubled(self, since: int) -> bool:
+        """Whether a fault has hit anybody since then."""
+        return max(self.trouble.values(), default=0) >= since
+
     def step(self, owner: str, mortal: bool = True) -> None:
         """One atomic step of somebody: it takes a few milliseconds, or much longer, or is never done."""
+        self.moves += 1
         delay = self.rng.randrange(4)
         if self.chance(self.faults.stall):
             delay += self.rng.choice(STALLS)
@@ -109,4 +131,4 @@ class World:
         return not self.calm and self.stage.now < self.broker_back_at
 
 
-__all__ = ["STALLS", "START", "Actor", "Died", "Faults", "HostClock", "World"]
+__all__ = ["RESTARTS", "STALLS", "START", "Actor", "Died", "Faults", "HostClock", "World"]

@@ -1,0 +1,50 @@
+"""What an edit may do to an entry and to its run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from celery_pyncette.core.records import Record
+from tests.simulation.ledger import Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.run_ledger import RunLedger
+
+
+def check(ledger: RunLedger, owner: str, before: Record, after: Record | None) -> None:
+    """One write of an editor about a record that was there. :raises Violation: if it may not."""
+    old, new = before.run, None if after is None else after.run
+    if old is not None and not old.is_open and (new is None or (new.token, new.outcome) != (old.token, old.outcome)):
+        raise Violation(f"{before.key}: an edit forgot the run that was going on")
+    if after is None or after.removed:
+        _removed(ledger, before)
+        return
+    if before.removed or before.dead is not None:
+        return
+    if after.lease != before.lease:
+        raise Violation(f"{after.key}: an edit changed a lease")
+    if old is not None and old.is_open and new is None:
+        _dropped(ledger, before, after)
+        return
+    was_due = before.due_at <= ledger.read_at.get(owner, 0)
+    if was_due and after.due_at != before.due_at and after.spec.enabled:
+        raise Violation(f"{after.key}: an edit lost what was due")
+    if after.counters != before.counters or after.anchor != before.anchor:
+        raise Violation(f"{after.key}: an edit changed counters or anchor")
+
+
+def _removed(ledger: RunLedger, before: Record) -> None:
+    if before.run is not None and before.run.is_open:
+        ledger.story_of(before).used_up = "replaced"
+
+
+def _dropped(ledger: RunLedger, before: Record, after: Record) -> None:
+    """The open run of the old definition is dropped: its occurrence is planned again if it can be."""
+    run, story, rules = before.run, ledger.story_of(before), ledger.rules_of(before)
+    assert run is not None
+    again = after.due_at == run.due_at
+    if again and (before.timing != after.timing or (rules.at_most_once and (run.starts or rules.start_attempts == 1))):
+        raise Violation(f"{after.key}: an edit has an occurrence run again")
+    if not again and before.timing == after.timing and after.spec.enabled and not rules.at_most_once:
+        raise Violation(f"{after.key} at {run.due_at}: an edit lost what was sent")
+    story.used_up = None if again else "replaced"

@@ -1,0 +1,42 @@
+"""The table of the mutants: what is left out, how it is found, and after how many seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.simulation.mutants import MUTANTS, Mutant
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One mutant. ``after``: how many seeds it took, None if none found it; ``seen``: what the one that did saw."""
+
+    name: str
+    how: str
+    after: int | None
+    seen: str = ""
+
+    @property
+    def missed(self) -> bool:
+        return self.after is None
+
+    def __str__(self) -> str:
+        found = "NOT FOUND" if self.after is None else f"after {self.after}"
+        return f"| {self.name} | {self.how} | {found} | {self.seen} |"
+
+
+def rows(limit: int, only: str = "") -> Iterator[Row]:
+    """Each mutant whose name has ``only``, searched for below the seed ``limit``."""
+    for name, mutant in MUTANTS.items():
+        if only in name:
+            yield searched(name, mutant, limit)
+
+
+def searched(name: str, mutant: Mutant, limit: int) -> Row:
+    """The first seed that finds it."""
+    for seed in range(limit):
+        seen = mutant.play(seed)
+        if seen is not None and mutant.seen in seen:
+            return Row(name, "seeds", seed + 1, seen)
+    return Row(name, "seeds", None)
