@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,14 +13,14 @@ from celery_pyncette.client.desk import desk_of
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.instants import Instant, datetime_of, instant_of, milliseconds
 from celery_pyncette.core.records import Record, Write
-from celery_pyncette.engine.parking import PREFIX, Message, identity, unpack
-from celery_pyncette.stores.protocol import Query, Store, Verdict
+from celery_pyncette.engine.parking import PREFIX, identity, unpack
+from celery_pyncette.parked import due_of, is_claimed, is_parked, records_of, remove, remove_one, walk
+from celery_pyncette.stores.protocol import Query, Verdict
 from celery_pyncette.stores.writes import write_as_editor
 from celery_pyncette.task_state import state_of
 
 #: A page looks at no more pages of the store than this, however few messages match.
 _LOOKS = 20
-_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +28,8 @@ class DelayedState:
     """One parked message at one moment of the store's clock, ``as_of``. Every ``datetime`` is aware, in UTC.
 
     ``args`` and ``kwargs`` are the short texts that Celery puts into the headers. ``state`` is one of waiting, due,
-    claimed (a beat is sending it), held back (sending it failed a moment ago), dead letter.
+    claimed (a beat is sending it), held back (sending it failed a moment ago); result-aware also sent, running,
+    reported, and to send (an attempt failed, the next one waits).
     """
 
     task_id: str
@@ -114,7 +114,8 @@ def get_delayed(task_id: str, *, app: Celery | None = None) -> DelayedState | No
 def cancel_delayed(task_id: str, *, app: Celery | None = None) -> bool:
     """Take a message out of the store; nothing is stored about its result: ``app.control.revoke`` does that too.
 
-    :return: True if it will not be sent. False if there was none, or a beat was sending it at that very moment.
+    :return: True if it will not run. False if there was none, or a beat was sending it at that very moment, or it is
+        result-aware and runs already: then it is at least not repeated.
     """
     removed = remove(desk_of(choose(app)).store, task_id)
     return bool(removed) and not any(claimed for _, claimed in removed)
@@ -124,7 +125,8 @@ def move_delayed(task_id: str, eta: datetime | timedelta, *, app: Celery | None 
     """Give a parked message another ETA; one that has passed means at once.
 
     :param eta: an aware ``datetime``, or a ``timedelta`` from now.
-    :return: the message as it is then; None if there is none any more, or a beat is sending it at this very moment.
+    :return: the message as it is then; None if there is none any more, or a beat is sending it at this very moment, or
+        it is result-aware and was sent.
     """
     if isinstance(eta, datetime) and eta.tzinfo is None:
         raise InvalidEntry("eta", eta, "must have a time zone")
@@ -138,7 +140,7 @@ def move_delayed(task_id: str, eta: datetime | timedelta, *, app: Celery | None 
         def decide(before: Record | None, now: Instant) -> Write | None:
             nonlocal read_at
             read_at = now
-            if before is None or not _is_parked(before) or _is_claimed(before, now):
+            if before is None or not is_parked(before) or is_claimed(before, now) or before.run is not None:
                 return None
             due = instant_of(eta) if isinstance(eta, datetime) else Instant(now + milliseconds(eta))
             return Write(record=replace(before, due_at=due, lease=None))
@@ -160,8 +162,9 @@ def count_delayed(*, queue: str | None = None, task: str | None = None, app: Cel
     for record, message, now in walk(desk_of(choose(app)).store, queue, task):
         queues[message.queue] += 1
         tasks[record.spec.task] += 1
-        due += record.due_at <= now
-        first = record.due_at if first is None else min(first, record.due_at)
+        at = due_of(record)
+        due += at <= now
+        first = at if first is None else min(first, at)
     return DelayedCounts(
         total=tasks.total(),
         due=due,
@@ -177,73 +180,9 @@ def purge_delayed(*, queue: str | None = None, task: str | None = None, app: Cel
     return sum(len(remove_one(store, record)) for record, _, _ in walk(store, queue, task))
 
 
-def walk(store: Store, queue: str | None = None, task: str | None = None) -> Iterator[tuple[Record, Message, Instant]]:
-    """Every parked message that can be read, of one queue or task if they are given, and the store's time."""
-    cursor: str | None = None
-    while True:
-        page = store.scan(Query(prefix=PREFIX, task=task, limit=_PAGE), cursor)
-        for record in page.records:
-            message = _readable(record)
-            if message is not None and queue in (None, message.queue):
-                yield record, message, page.now
-        cursor = page.cursor
-        if cursor is None:
-            return
-
-
-def records_of(store: Store, task_id: str) -> list[tuple[Record, Instant]]:
-    """The parked messages of one task id, one for each retry that waits."""
-    found: list[tuple[Record, Instant]] = []
-    cursor: str | None = None
-    while True:
-        page = store.scan(Query(prefix=f"{PREFIX}{task_id}:", limit=_PAGE), cursor)
-        own = (record for record in page.records if identity(record.key)[0] == task_id and _is_parked(record))
-        found += [(record, page.now) for record in own]
-        cursor = page.cursor
-        if cursor is None:
-            return found
-
-
-def remove(store: Store, task_id: str) -> list[tuple[Record, bool]]:
-    """Take every parked message of a task id out; each with whether a beat had claimed it already."""
-    return [gone for record, _ in records_of(store, task_id) for gone in remove_one(store, record)]
-
-
-def remove_one(store: Store, record: Record) -> list[tuple[Record, bool]]:
-    """The same of one record: a list of one, or empty if it was gone."""
-    claimed = False
-
-    def decide(before: Record | None, now: Instant) -> Write | None:
-        nonlocal claimed
-        if before is None or not _is_parked(before):
-            return None
-        claimed = _is_claimed(before, now)
-        return Write(record=None)
-
-    answer, _ = write_as_editor(store, record.key, decide)
-    return [(record, claimed)] if answer.verdict is Verdict.APPLIED else []
-
-
-def _readable(record: Record) -> Message | None:
-    """The message of a record that is parked."""
-    try:
-        return unpack(record.body or b"") if _is_parked(record) else None
-    except ValueError:
-        return None
-
-
-def _is_parked(record: Record) -> bool:
-    return not record.removed and record.dead is None
-
-
-def _is_claimed(record: Record, now: Instant) -> bool:
-    lease = record.lease
-    return lease is not None and bool(lease.owner) and lease.until > now
-
-
 def _state(record: Record, now: Instant) -> DelayedState | None:
     """:raises ValueError: if the record holds no message that can be read."""
-    if not _is_parked(record):
+    if not is_parked(record):
         return None
     message = unpack(record.body or b"")
     headers, sending = message.headers, message.sending
@@ -251,7 +190,7 @@ def _state(record: Record, now: Instant) -> DelayedState | None:
     return DelayedState(
         task_id=task_id,
         task=record.spec.task,
-        eta=datetime_of(record.due_at),
+        eta=datetime_of(due_of(record)),
         queue=message.queue,
         retries=retries,
         args=str(headers.get("argsrepr") or ""),

@@ -151,7 +151,7 @@ def _understood(form: Form, name: str, house: House) -> Understood:
         end=end,
         max_runs=_max_runs(form.max_runs, once),
         jitter=_jitter(form.jitter),
-        policy=_policy(form.policy),
+        policy=policy_of(form.policy),
         tenant=None if form.tenant is None else check_name("tenant", form.tenant),
     )
     return Understood(spec, schedule, zone)
@@ -206,17 +206,18 @@ def _jitter(given: Any) -> Jitter | None:
     return given if given is None or isinstance(given, Jitter) else Jitter(given)
 
 
-def _policy(given: Any) -> Policy | None:
+def policy_of(given: Any, field: str = "policy") -> Policy | None:
+    """A ``Policy``, or a dict of its fields; None for one that says nothing. :raises InvalidEntry: naming ``field``."""
     if isinstance(given, Mapping):
-        known = [field.name for field in fields(Policy)]
+        known = [one.name for one in fields(Policy)]
         for name, value in given.items():
             if name not in known:
                 close = difflib.get_close_matches(str(name), known, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
-                raise InvalidEntry(f"policy.{name}", value, f"is no field of a policy{hint}")
+                raise InvalidEntry(f"{field}.{name}", value, f"is no field of a policy{hint}")
         given = Policy(**given)
     if given is not None and not isinstance(given, Policy):
-        raise InvalidEntry("policy", given, "must be a Policy or a dict of its fields")
+        raise InvalidEntry(field, given, "must be a Policy or a dict of its fields")
     if given is not None and given.ping is not None:
-        raise InvalidEntry("policy.ping", given.ping, "is accepted in pyncette_policies only: beats call these URLs")
+        raise InvalidEntry(f"{field}.ping", given.ping, "is accepted in pyncette_policies only: beats call these URLs")
     return given if given is not None and given.given() else None

@@ -21,6 +21,7 @@ from celery_pyncette.rules import (
     delayed_rules,
     expiry,
     hard_limit_of,
+    requested_rules,
     resolve,
 )
 from celery_pyncette.settings import Settings
@@ -66,7 +67,7 @@ class Rulebook:
         :raises InvalidEntry, ConfigurationError: as ``resolve``, or for a wrong attribute of the task.
         """
         if spec.origin is Origin.DELAYED:
-            return self._delayed
+            return self._delayed if spec.policy is None else self._requested(spec.task, spec.policy)
         options = spec.options
         named = tuple([label for label, _ in self.named(spec.name)])
         try:
@@ -97,6 +98,15 @@ class Rulebook:
             strict=strict,
         )
         return resolve(spec.name, self._settings, (*own, *self.named(spec.name), *attributes), facts, self._warn)
+
+    def _requested(self, task: str, policy: Policy) -> Rules:
+        """What the caller of a parked message asked for; few callers ask for many different things."""
+        known = self._known.get(policy)
+        if known is None:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            known = self._known[policy] = requested_rules(task, self._settings, policy)
+        return known
 
     def named(self, name: str) -> tuple[Level, ...]:
         """What ``pyncette_policies`` says of a name: that name itself, then the first pattern that fits."""

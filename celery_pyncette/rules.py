@@ -7,7 +7,7 @@ task (``@app.task(pyncette_delivery=...)``) > settings > defaults that follow fr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta, tzinfo
 from numbers import Real
 from typing import Any
@@ -130,6 +130,17 @@ def delayed_rules(settings: Settings) -> Rules:
         recent_runs=0,
         dead_letter_ttl=settings.dead_letter_ttl,
     )
+
+
+def requested_rules(task: str, settings: Settings, policy: Policy, hard_limit: int | None = None) -> Rules:
+    """The rules of one parked message whose caller asked for a policy; what it leaves open the settings say.
+
+    Its workers must have the gate: all attempts have the id that the caller knows, so only a START tells them apart.
+
+    :raises InvalidEntry: for what contradicts each other.
+    """
+    rules = resolve(task, settings, (("pyncette_policy", policy),), Facts(hard_limit=hard_limit))
+    return replace(rules, recent_runs=0)
 
 
 def expiry(value: Any, zone: tzinfo, entry: str | None = None) -> tuple[int | None, int | None]:

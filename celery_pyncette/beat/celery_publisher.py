@@ -15,7 +15,7 @@ from celery_pyncette.beat.entry import OccurrenceEntry
 from celery_pyncette.beat.parked import ParkedMessages, task_id_of
 from celery_pyncette.clock import Clock
 from celery_pyncette.core.plans import Receipt, Sent
-from celery_pyncette.core.records import Lane, Record
+from celery_pyncette.core.records import Lane
 from celery_pyncette.engine.publisher import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class CeleryPublisher:
             return self._not_begun(message)
         producer = self._broker.producer
         if message.record.lane is Lane.DELAYED:
-            return self._send_parked(message.record, producer)
+            return self._send_parked(message, producer)
         self._errors.clear()
         entry = self._entry_of(message)
         self._scheduler.apply_entry(entry, producer=producer)
@@ -111,11 +111,11 @@ class CeleryPublisher:
             return receipt
         return self._receipt(receipt, self._fate(self._errors[-1]), self._errors[-1])
 
-    def _send_parked(self, record: Record, producer: Any) -> Receipt:
+    def _send_parked(self, message: Outgoing, producer: Any) -> Receipt:
         """A finished message goes out as it is, past ``apply_entry``, under the id that its caller knows."""
-        receipt = Receipt(sent=Sent.SENT, task_id=task_id_of(record), at=self._clock.now(), beat=self._beat)
+        receipt = Receipt(sent=Sent.SENT, task_id=task_id_of(message.record), at=self._clock.now(), beat=self._beat)
         try:
-            self._parked.publish(record, producer)
+            self._parked.publish(message, producer)
         except Exception as error:  # noqa: BLE001 - transports raise what they like
             return self._receipt(receipt, self._fate(error), error)
         return receipt

@@ -9,9 +9,11 @@ from celery import Celery
 
 from celery_pyncette.beat.broker import Broker
 from celery_pyncette.clock import Clock
+from celery_pyncette.core.instants import Instant, datetime_of
 from celery_pyncette.core.records import Record, Skip
 from celery_pyncette.declarations import entity_of
 from celery_pyncette.engine.parking import PREFIX, identity, unpack
+from celery_pyncette.engine.publisher import Outgoing
 from celery_pyncette.events import Event, Skipped
 
 logger = logging.getLogger(__name__)
@@ -32,22 +34,28 @@ class ParkedMessages:
         self._producer: Any = None
         self._declared: set[str] = set()
 
-    def publish(self, record: Record, producer: Any) -> None:
+    def publish(self, outgoing: Outgoing, producer: Any) -> None:
         """Hand one message to the broker; raises whatever the transport does.
 
         :raises ValueError: if the record holds no message that can be read.
         """
-        message = unpack(record.body or b"")
+        message = unpack(outgoing.record.body or b"")
         wanted = {repr(one): one for one in message.declare}
         if producer is not self._producer:
             self._producer, self._declared = producer, set()
         new = {text: one for text, one in wanted.items() if text not in self._declared}
-        sending = dict(message.sending)
-        if record.spec.end is not None:
-            sending["expiration"] = max(0, record.spec.end - self._clock.now()) / 1000
+        headers, sending = dict(message.headers), dict(message.sending)
+        end = outgoing.record.spec.end
+        if outgoing.ticket.aware:
+            # Its expiry is the deadline of the run, which beats and gates know from the record.
+            end = None if outgoing.expires_in is None else Instant(self._clock.now() + outgoing.expires_in)
+            headers["pyncette"] = outgoing.ticket.as_header()
+            headers["expires"] = None if end is None else datetime_of(end).isoformat()
+        if end is not None:
+            sending["expiration"] = max(0, end - self._clock.now()) / 1000
         producer.publish(
             message.body,
-            headers=dict(message.headers),
+            headers=headers,
             declare=[entity_of(one) for one in new.values()],
             retry=False,  # what fails is sent again from its record
             **sending,

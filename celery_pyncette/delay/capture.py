@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from celery import Celery
 
 from celery_pyncette.client.desk import Desk, desk_of
 from celery_pyncette.clock import new_id
-from celery_pyncette.core.errors import StoreError
+from celery_pyncette.core.errors import InvalidEntry, StoreError
 from celery_pyncette.core.instants import Instant, instant_of
+from celery_pyncette.core.policies import Policy
 from celery_pyncette.core.records import Record, Token, Write
 from celery_pyncette.declarations import data_of
 from celery_pyncette.delay.celery_internals import moment_of, serialised
 from celery_pyncette.engine.parking import LONGEST_KEY, Message, NotParked, Parked, Waiting, key_of, pack, record_of
 from celery_pyncette.options import OnStoreError
+from celery_pyncette.rules import hard_limit_of, requested_rules
 from celery_pyncette.stores.protocol import Store, Verdict
 from celery_pyncette.stores.writes import change_of, write_as_editor
 
 logger = logging.getLogger(__name__)
+
+#: The option of a call that asks for a policy; it never reaches the message.
+OPTION = "pyncette_policy"
+#: Of a task id that a ticket can carry, in characters.
+LONGEST_ID = 255
 
 #: Arguments of a publish that mean something to the one who publishes now.
 _OF_THE_MOMENT = ("retry", "retry_policy", "timeout", "confirm_timeout", "expiration", "declare", "headers")
@@ -30,13 +39,15 @@ class ParkingProducer:
     """Stands in the place of ``producer`` for one ``send_task_message``.
 
     :param queue: as the call named it, if it did.
+    :param policy: what the call asked for; then nothing but the store will do.
     """
 
-    def __init__(self, app: Celery, producer: Any, due_at: Instant, queue: Any) -> None:
+    def __init__(self, app: Celery, producer: Any, due_at: Instant, queue: Any, policy: Policy | None = None) -> None:
         self._app = app
         self._producer = producer
         self._due_at = due_at
         self._queue = queue
+        self._policy = policy
         self._done = False
 
     def __getattr__(self, name: str) -> Any:
@@ -47,6 +58,8 @@ class ParkingProducer:
         """Park the message; what is published after it is the event ``task-sent``.
 
         :raises StoreError: if the store fails, and ``pyncette_delay_on_store_error`` does not say otherwise.
+        :raises InvalidEntry: for a policy that contradicts itself or the settings, or a message that cannot be parked
+            under one.
         """
         if self._done:
             return self._tell(body, **given)
@@ -55,6 +68,8 @@ class ParkingProducer:
         problem = self._park(desk, body, given)
         if problem is None:
             return None
+        if self._policy is not None:
+            raise InvalidEntry(OPTION, self._policy, f"cannot be kept: {problem}")
         headers = given["headers"]
         task, task_id = str(headers.get("task")), str(headers.get("id"))
         logger.warning(
@@ -74,17 +89,21 @@ class ParkingProducer:
             return f"its headers cannot be kept: {error}"
         if len(frame) > desk.settings.max_payload:
             return f"it has {len(frame)} bytes, more than pyncette_max_payload ({desk.settings.max_payload})"
-        key = key_of(str(message.headers["id"]), int(message.headers.get("retries") or 0))
+        task_id, retries = str(message.headers["id"]), int(message.headers.get("retries") or 0)
+        key = key_of(task_id, retries)
         if len(key.encode()) > LONGEST_KEY or "\0" in key:
             return f"its task id is longer than {LONGEST_KEY} bytes"
+        if self._policy is not None and (retries or len(task_id) > LONGEST_ID):
+            return "a retry belongs to the run of its task" if retries else f"its id has over {LONGEST_ID} characters"
         expires = message.headers.get("expires")
         until = None if expires is None else instant_of(moment_of(self._app, expires))
-        waiting = Waiting(due_at=self._due_at, expires_at=until)
+        policy = None if self._policy is None else self._checked(self._policy, desk, message.headers)
+        waiting = Waiting(due_at=self._due_at, expires_at=until, policy=policy)
         record = record_of(message, frame, waiting, desk.runtime.clock.now(), new_id()[:8])
         try:
             again = put(desk.store, record)
         except StoreError as error:
-            if desk.settings.delay_on_store_error is OnStoreError.ERROR:
+            if policy is not None or desk.settings.delay_on_store_error is OnStoreError.ERROR:
                 raise
             return f"the store failed: {error}"
         desk.runtime.observers.see(
@@ -98,6 +117,16 @@ class ParkingProducer:
             )
         )
         return None
+
+    def _checked(self, policy: Policy, desk: Desk, headers: Mapping[str, Any]) -> Policy:
+        """The policy, with the task's hard time limit, which beats do not look for."""
+        name, conf = str(headers.get("task")), self._app.conf
+        limit, _ = headers.get("timelimit") or (None, None)
+        hard = hard_limit_of(limit, getattr(self._app.tasks.get(name), "time_limit", None), conf.task_time_limit)
+        rules = requested_rules(name, desk.settings, policy, hard)
+        if hard is None or not rules.aware:
+            return policy
+        return replace(policy, max_run=timedelta(milliseconds=rules.max_run))
 
     def _message(self, body: Any, given: dict[str, Any]) -> Message:
         """The finished message, without its ETA. What it is made of is left as it was."""
@@ -143,11 +172,17 @@ def put(store: Store, record: Record) -> bool:
 
     def decide(before: Record | None, now: Instant) -> Write | None:
         nonlocal replaced
-        if before is not None and before.generation == record.generation:
+        if before is None:
+            return Write(record=record)
+        if before.generation == record.generation:
             return None
-        replaced = before is not None and not before.removed and before.dead is None
+        replaced = not before.removed and before.dead is None
         # Tokens only grow: a beat that is sending the other one does not hold this, and cannot take it for sent.
-        return Write(record=record if before is None else replace(record, token=Token(before.token + 1)))
+        after = replace(record, token=Token(before.token + 1))
+        if before.run is not None and not before.run.is_open:
+            # A run that is going on ends under its own generation; then comes this one.
+            after = replace(after, run=before.run, lease=before.lease)
+        return Write(record=after)
 
     write_as_editor(store, record.key, decide)
     return replaced

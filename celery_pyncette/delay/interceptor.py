@@ -19,7 +19,8 @@ from celery import Celery, current_app, signals
 from celery_pyncette.client.desk import desk_of
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.instants import Instant, instant_of
-from celery_pyncette.delay.capture import ParkingProducer
+from celery_pyncette.core.policies import Policy
+from celery_pyncette.delay.capture import OPTION, ParkingProducer
 from celery_pyncette.delay.celery_internals import (
     SENDER,
     is_of_pool,
@@ -28,6 +29,7 @@ from celery_pyncette.delay.celery_internals import (
     when_an_app_is_finalized,
 )
 from celery_pyncette.delay.revoke import watch_control
+from celery_pyncette.entry_forms import policy_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +40,14 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """The ETA that was taken off a call; ``park`` False: it goes back onto the message, whatever the queue."""
+    """The ETA that was taken off a call; ``park`` False: it goes back onto the message, whatever the queue.
+
+    With a ``policy`` it is parked or refused: only a record can be followed.
+    """
 
     eta: datetime
     park: bool
+    policy: Policy | None = None
 
 
 _delay: ContextVar[Delay | None] = ContextVar("pyncette_delay", default=None)
@@ -89,13 +95,13 @@ class Interceptor:
         *rest: Any,
         **options: Any,
     ) -> Any:
-        """``Celery.send_task``; a delay that is longer than the threshold becomes a parked message."""
-        if "pyncette_policy" in options:
-            policy = options.pop("pyncette_policy")
-            if policy is not None:
-                raise InvalidEntry("pyncette_policy", policy, "result-aware parked messages are not supported yet")
+        """``Celery.send_task``; a delay that is longer than the threshold becomes a parked message.
+
+        So does whatever has the option ``pyncette_policy``, a ``Policy`` or a dict of its fields, delayed or not.
+        """
+        policy = policy_of(options.pop(OPTION, None), OPTION)
         send = self._before or type(self._app).send_task.__get__(self._app)
-        delay = self._delay_of(countdown, eta) if countdown or eta else None
+        delay = self._delay_of(countdown, eta, policy) if countdown or eta or policy else None
         if delay is not None:
             self._stand_before_sender()
             countdown = eta = None
@@ -107,16 +113,24 @@ class Interceptor:
         finally:
             _delay.reset(token)
 
-    def _delay_of(self, countdown: Any, eta: Any) -> Delay | None:
-        """The delay to take off; None where the call is left to Celery as it is."""
+    def _delay_of(self, countdown: Any, eta: Any, policy: Policy | None) -> Delay | None:
+        """The delay to take off; None where the call is left to Celery as it is.
+
+        :raises InvalidEntry: for a call with a policy that cannot be parked.
+        """
         app = self._app
-        if not app.conf.get("pyncette_delay_queue") or app.conf.task_always_eager or not sends_protocol_two(app):
+        if app.conf.task_always_eager:
             return None
-        settings = desk_of(app).settings
-        moment = _moment(app, countdown, eta) if settings.delay_queue else None
+        parks = app.conf.get("pyncette_delay_queue") and sends_protocol_two(app) and desk_of(app).settings.delay_queue
+        now = app.now()
+        moment = _moment(now, countdown, eta, app) if parks else None
+        if moment is None and policy is not None:
+            wanted = "an ETA that can be read" if parks else "pyncette_delay_queue = True, and task_protocol 2"
+            raise InvalidEntry(OPTION, policy, f"needs {wanted}")
         if moment is None:
             return None
-        return Delay(moment, park=instant_of(moment) - instant_of(app.now()) > settings.delay_threshold)
+        far = instant_of(moment) - instant_of(now) > desk_of(app).settings.delay_threshold
+        return Delay(moment, park=far or policy is not None, policy=policy)
 
     def _stand_before_sender(self) -> None:
         amqp = self._app.amqp
@@ -140,7 +154,11 @@ class Interceptor:
                 if message.sent_event is not None:
                     message.sent_event["eta"] = message.headers["eta"]
                 if delay.park and _same_broker(app, producer):
-                    producer = ParkingProducer(app, producer, Instant(instant_of(delay.eta)), options.get("queue"))
+                    due_at = Instant(instant_of(delay.eta))
+                    producer = ParkingProducer(app, producer, due_at, options.get("queue"), delay.policy)
+                elif delay.policy is not None:
+                    rule = "needs the app's own broker: beats do not know the one of this producer or connection"
+                    raise InvalidEntry(OPTION, delay.policy, rule)
                 return before(producer, name, message, *args, **options)
             finally:
                 _delay.reset(token)
@@ -149,13 +167,12 @@ class Interceptor:
         return send_task_message
 
 
-def _moment(app: Celery, countdown: Any, eta: Any) -> datetime | None:
+def _moment(now: datetime, countdown: Any, eta: Any, app: Celery) -> datetime | None:
     """When the task shall run, as Celery would have said it; None for what Celery shall refuse itself."""
     try:
         if countdown:
-            now: datetime = app.now()
             return now + timedelta(seconds=countdown)
-        moment = moment_of(app, eta)
+        moment = moment_of(app, eta) if eta else now
         return moment if isinstance(moment, datetime) else None
     except (TypeError, ValueError, OverflowError, AttributeError):
         return None

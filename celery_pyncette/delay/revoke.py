@@ -20,8 +20,8 @@ from celery_pyncette.client.desk import desk_of
 from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.records import Record
 from celery_pyncette.delay.celery_internals import STOCK_CONTROL
-from celery_pyncette.delayed import remove, remove_one, walk
 from celery_pyncette.engine.parking import Message, unpack
+from celery_pyncette.parked import remove, remove_one, walk
 from celery_pyncette.stores.protocol import Store
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,12 @@ def _stamped(store: Store, headers: Any) -> list[Record]:
 
 
 def _say_revoked(app: Celery, record: Record) -> None:
-    """Store REVOKED as a worker would; the chord that a message is part of is told too."""
+    """Store REVOKED as a worker would; the chord that a message is part of is told too.
+
+    Of a run that is going on the worker has the last word: it heard the command as well.
+    """
+    if record.run is not None and not record.run.is_open:
+        return
     try:
         message = unpack(record.body or b"")
     except ValueError:

@@ -15,7 +15,7 @@ from typing import Any
 
 from celery_pyncette.core.errors import CorruptRecord
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.policies import Rules
+from celery_pyncette.core.policies import Policy, Rules
 from celery_pyncette.core.records import EntrySpec, Key, Lane, Origin, Record
 from celery_pyncette.core.taking import OneTime
 from celery_pyncette.engine.definitions import Meaning
@@ -85,10 +85,11 @@ class NotParked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """When a message is to be sent, and until when it may be."""
+    """When a message is to be sent, and until when it may be; ``policy``: what its caller asked for, if anything."""
 
     due_at: Instant
     expires_at: Instant | None = None
+    policy: Policy | None = None
 
 
 def key_of(task_id: str, retries: int) -> Key:
@@ -137,11 +138,18 @@ def _is_frame(frame: bytes | None) -> bool:
 
 def record_of(message: Message, frame: bytes, waiting: Waiting, now: Instant, generation: str) -> Record:
     """The record of a message. It has no name, no schedule and no history: there may be millions of them."""
+    spec = EntrySpec(
+        name="",
+        task=str(message.headers["task"]),
+        origin=Origin.DELAYED,
+        end=waiting.expires_at,
+        policy=waiting.policy,
+    )
     return Record(
         key=key_of(str(message.headers["id"]), int(message.headers.get("retries") or 0)),
         lane=Lane.DELAYED,
         generation=generation,
-        spec=EntrySpec(name="", task=str(message.headers["task"]), origin=Origin.DELAYED, end=waiting.expires_at),
+        spec=spec,
         created_at=now if waiting.due_at - now < QUICK else Instant(0),
         due_at=waiting.due_at,
         body=frame,
@@ -149,7 +157,7 @@ def record_of(message: Message, frame: bytes, waiting: Waiting, now: Instant, ge
 
 
 def meaning_of(record: Record, rules: Rules) -> Meaning:
-    """What a beat does with a parked message: send it once, unless it has expired.
+    """What a beat does with a parked message: send it once, unless it has expired, or as its caller asked for.
 
     :raises CorruptRecord: if it holds no message.
     """

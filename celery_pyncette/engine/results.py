@@ -16,7 +16,7 @@ from typing import Protocol
 from celery_pyncette.core.attempts import task_id
 from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.plans import Backend
-from celery_pyncette.core.records import Key, Occurrence, Record, Run
+from celery_pyncette.core.records import Key, Lane, Occurrence, Record, Run
 from celery_pyncette.events import Observers, ResultsBack, ResultsLost
 
 logger = logging.getLogger(__name__)
@@ -61,11 +61,14 @@ class Heard:
 
 
 def asked_about(record: Record) -> Run | None:
-    """The run of a record that a backend may know more of; None if it has none."""
+    """The run of a record that a backend may know more of; None if it has none.
+
+    All attempts of a parked message have one id, so what a backend says of it may be of an earlier one.
+    """
     run = record.run
-    if run is None or not run.is_open or record.removed or run.generation != record.generation:
+    if record.lane is Lane.DELAYED or record.removed or run is None or not run.is_open:
         return None
-    return run
+    return run if run.generation == record.generation else None
 
 
 def attempts(namespace: str, key: Key, run: Run) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from celery_pyncette.core.attempts import message_expiry, task_id
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.records import Occurrence, Record, Ticket
+from celery_pyncette.core.records import Lane, Occurrence, Record, Ticket
 from celery_pyncette.engine.definitions import Meaning
+from celery_pyncette.engine.parking import identity
 from celery_pyncette.engine.publisher import Outgoing
 
 
@@ -25,7 +26,8 @@ def outgoing(
         gen=occurrence.generation,
         due_at=occurrence.due_at,
         attempt=occurrence.attempt,
-        task_id=task_id(namespace, occurrence, aware),
+        # A parked message keeps the id that its caller was given, through all attempts.
+        task_id=identity(record.key)[0] if record.lane is Lane.DELAYED else task_id(namespace, occurrence, aware),
         aware=aware,
         delivery=rules.delivery.value,
         epoch=record.epoch,

@@ -68,13 +68,23 @@ class Post:
 
     def release(self, watch: Callable[[CeleryPublisher], object] = lambda publisher: None) -> list[Any]:
         """Send all that is parked; the receipts. Records stay where they are."""
+        return self._send([outgoing(record) for record in self.parked()], watch)
+
+    def release_all(self, messages: list[Outgoing]) -> list[dict[str, Any]]:
+        """Send these, and take them out of the queue as they lie there."""
+        self._send(messages)
+        return self.waiting()
+
+    def _send(
+        self, messages: list[Outgoing], watch: Callable[[CeleryPublisher], object] = lambda publisher: None
+    ) -> list[Any]:
         clock = SystemClock()
         broker = Broker(self.app, self.app.amqp.Producer, clock)
         publisher = CeleryPublisher(_Nothing(), broker, clock, "a beat", lambda message: None)  # type: ignore[arg-type]
         watch(publisher)
         assert publisher.ready()
         receipts: list[Any] = []
-        publisher.send_batch([outgoing(record) for record in self.parked()], receipts)
+        publisher.send_batch(messages, receipts)
         return receipts
 
     def waiting(self, queue: str | None = None) -> list[dict[str, Any]]:

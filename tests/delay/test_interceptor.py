@@ -12,7 +12,7 @@ from kombu import Connection, Producer
 
 from celery_pyncette import delayed
 from celery_pyncette.client.desk import desk_of
-from celery_pyncette.core.errors import InvalidEntry, SchemaMismatch, StoreUnavailable
+from celery_pyncette.core.errors import SchemaMismatch, StoreUnavailable
 from celery_pyncette.core.instants import instant_of
 from celery_pyncette.engine.parking import NotParked, Parked, identity, unpack
 from tests.delay.post import Post
@@ -251,12 +251,6 @@ def test_signals_and_the_event_see_the_eta_when_it_is_parked(posts: Callable[...
     assert message["headers"]["argsrepr"] == "(7,)"
     post.release()
     assert [message["headers"]["added"] for message in post.waiting()] == ["by a signal"]
-
-
-def test_result_aware_messages_come_later(post: Post):
-    with pytest.raises(InvalidEntry, match="pyncette_policy"):
-        post.add.apply_async((1,), countdown=60, pyncette_policy={"result_aware": True})
-    assert post.parked() == []
 
 
 def test_an_app_whose_send_task_was_replaced_keeps_it(posts: Callable[..., Post]):
