@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from celery import Celery
 
-from celery_pyncette import Pyncette, cancel_delayed, list_delayed, move_delayed
+from celery_pyncette import Pyncette, cancel_delayed, current_occurrence, list_delayed, move_delayed
 
 app = Celery("delay_queue", broker=os.environ.get("BROKER_URL", "redis://127.0.0.1:6379/0"))
 app.conf.pyncette_store_url = os.environ.get("STORE_URL", "redis://127.0.0.1:6379/1")
@@ -33,6 +33,19 @@ Pyncette(app)
 @app.task(acks_late=True, reject_on_worker_lost=True)
 def charge(order: int) -> None:
     print(f"charging order {order}")
+
+
+# More reliable still: followed by the beats until it has succeeded, though its worker dies or the broker loses it.
+RELIABLE = {"result_aware": True, "on_failure": "retry", "max_attempts": 3, "backoff": 1}
+
+
+@app.task
+def invoice(order: int) -> None:
+    occurrence = current_occurrence()
+    attempt = 1 if occurrence is None else occurrence.attempt
+    print(f"invoice for order {order}, attempt {attempt}")
+    if attempt == 1:
+        raise ConnectionError("the printer is away")
 
 
 # Best effort: acknowledged when it starts. A worker that dies in the middle of it takes it along.
@@ -52,6 +65,7 @@ def deliver(self, parcel: int) -> None:
 
 def main() -> None:
     charge.apply_async((1,), countdown=3)
+    invoice.apply_async((1,), countdown=2, pyncette_policy=RELIABLE)
     deliver.apply_async((7,), countdown=2)
     late = remind.apply_async(("alice",), countdown=3600)
     wrong = remind.apply_async(("mallory",), countdown=3600)

@@ -12,6 +12,7 @@ from tests.support.own_redis import OwnRedis
 from tests.support.process import Processes
 from tests.support.wait import wait_until
 
+INVOICES = ("invoice for order 1, attempt 1", "invoice for order 1, attempt 2")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -35,7 +36,13 @@ def test_the_example(processes: Processes, own_redis: OwnRedis):
     )
     assert done.returncode == 0, done.stderr
     assert "cancelled: True" in done.stdout
-    assert done.stdout.count(" delay_queue.") == 3
-    for said in ("charging order 1", "nobody at home for parcel 7", "delivered parcel 7 at try 2", "reminding alice"):
+    assert done.stdout.count(" delay_queue.") == 4
+    for said in (
+        "charging order 1",
+        "nobody at home for parcel 7",
+        "delivered parcel 7 at try 2",
+        "reminding alice",
+        *INVOICES,
+    ):
         wait_until(lambda said=said: said in worker.text, 40, processes.tails, every=0.1)
     assert "mallory" not in worker.text

@@ -22,7 +22,8 @@ from tests.docs.pages import CHECKOUT, DOCS, PAGES, examples, read
 
 PACKAGE = CHECKOUT / "celery_pyncette"
 #: Names that begin like settings and are none: tables of SQL stores.
-NO_SETTINGS = {"pyncette_records", "pyncette_schema"}
+#: An option of a call, and tables.
+NO_SETTINGS = {"pyncette_policy", "pyncette_records", "pyncette_schema"}
 
 
 def configuration():
