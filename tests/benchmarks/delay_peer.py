@@ -27,7 +27,8 @@ def app_of(url: str) -> tuple[Any, Any]:
 
     @app.dynamic_task()
     async def touch(context: Context) -> None:
-        log.write(f"{context.eta} {time.time() - context.eta:.4f}\n")
+        eta = context.args["eta"]
+        log.write(f"{eta} {time.time() - eta:.4f}\n")
 
     return app, touch
 
