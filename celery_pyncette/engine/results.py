@@ -16,7 +16,7 @@ from typing import Protocol
 from celery_pyncette.core.attempts import task_id
 from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.plans import Backend
-from celery_pyncette.core.records import Key, Lane, Occurrence, Record, Run
+from celery_pyncette.core.records import Key, Occurrence, Origin, Record, Run
 from celery_pyncette.events import Observers, ResultsBack, ResultsLost
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def asked_about(record: Record) -> Run | None:
     All attempts of a parked message have one id, so what a backend says of it may be of an earlier one.
     """
     run = record.run
-    if record.lane is Lane.DELAYED or record.removed or run is None or not run.is_open:
+    if record.spec.origin is Origin.DELAYED or record.removed or run is None or not run.is_open:
         return None
     return run if run.generation == record.generation else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery_pyncette.core.attempts import message_expiry, task_id
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.records import Lane, Occurrence, Record, Ticket
+from celery_pyncette.core.records import Occurrence, Origin, Record, Ticket
 from celery_pyncette.engine.definitions import Meaning
 from celery_pyncette.engine.parking import identity
 from celery_pyncette.engine.publisher import Outgoing
@@ -26,8 +26,10 @@ def outgoing(
         gen=occurrence.generation,
         due_at=occurrence.due_at,
         attempt=occurrence.attempt,
-        # A parked message keeps the id that its caller was given, through all attempts.
-        task_id=identity(record.key)[0] if record.lane is Lane.DELAYED else task_id(namespace, occurrence, aware),
+        # A parked message that is followed keeps the id that its caller was given, through all attempts.
+        task_id=identity(record.key)[0]
+        if aware and record.spec.origin is Origin.DELAYED
+        else task_id(namespace, occurrence, aware),
         aware=aware,
         delivery=rules.delivery.value,
         epoch=record.epoch,
