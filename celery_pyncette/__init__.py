@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from celery_pyncette.client import Preview as Preview
     from celery_pyncette.client import TaskPage as TaskPage
     from celery_pyncette.client import TaskState as TaskState
+    from celery_pyncette.client import after_commit as after_commit
     from celery_pyncette.client import get_task as get_task
     from celery_pyncette.client import list_tasks as list_tasks
     from celery_pyncette.client import pause_task as pause_task
@@ -78,6 +79,7 @@ _HOMES = {
     "Preview": _CLIENT,
     "TaskPage": _CLIENT,
     "TaskState": _CLIENT,
+    "after_commit": _CLIENT,
     "get_task": _CLIENT,
     "list_tasks": _CLIENT,
     "pause_task": _CLIENT,

@@ -16,6 +16,7 @@ from celery_pyncette.client.calls import (
     schedule_tasks,
     unschedule_task,
 )
+from celery_pyncette.client.committing import after_commit
 
 __all__ = [
     "BulkError",
@@ -23,6 +24,7 @@ __all__ = [
     "Preview",
     "TaskPage",
     "TaskState",
+    "after_commit",
     "get_task",
     "list_tasks",
     "pause_task",

@@ -4,6 +4,7 @@
 ``memory://name``                                             this process alone; the same for the same name
 ``sqlite:///path``                                            one host
 ``postgresql://``, ``mysql://``, ``mariadb://``, ``…+driver``  SQLAlchemy URLs
+``django://alias``                                            a database of the Django project
 ``redis://`` and its like                                     see ``redis/address.py``
 ============================================================  ===========================================
 
@@ -38,7 +39,7 @@ _REDIS = frozenset(
 )
 _SQL = frozenset(["sqlite", "postgresql", "mysql", "mariadb"])
 _RELATED = {"postgres": "postgresql", "pgsql": "postgresql", "sqlite3": "sqlite", "redis-cluster": "redis+cluster"}
-_EXTRAS = {"redis": "redis", "psycopg": "postgresql", "psycopg2": "postgresql", "pymysql": "mysql"}
+_EXTRAS = {"redis": "redis", "psycopg": "postgresql", "psycopg2": "postgresql", "pymysql": "mysql", "django": "django"}
 
 
 #: The memory of this process by the name in the URL.
@@ -75,7 +76,7 @@ def open_store(url: str, namespace: str, *, timeout: float, clock: Clock | None 
 
 def schemes() -> list[str]:
     """Every scheme that a store URL may have here."""
-    return sorted({"memory", *_REDIS, *_SQL, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({"memory", "django", *_REDIS, *_SQL, *(point.name for point in entry_points(group=GROUP))})
 
 
 def _scheme(url: str) -> str:
@@ -91,6 +92,8 @@ def _factory(scheme: str) -> Callable[[], Factory] | None:
         return lambda: _memory
     if scheme in _REDIS:
         return _redis
+    if scheme == "django":
+        return _django
     for point in entry_points(group=GROUP):
         if point.name.lower() == scheme:
             return partial(_loaded, point)
@@ -114,6 +117,12 @@ def _sql() -> Factory:
     from celery_pyncette.stores.sql.store import SqlStore
 
     return SqlStore
+
+
+def _django() -> Factory:
+    from celery_pyncette.stores.django.store import DjangoStore
+
+    return DjangoStore
 
 
 def _loaded(point: Any) -> Factory:

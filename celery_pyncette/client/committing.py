@@ -1,0 +1,94 @@
+"""Calls that wait for a commit, for stores that cannot be a part of the transaction."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from celery_pyncette.core.errors import InvalidEntry
+
+Call = Callable[[], object]
+
+_KEPT = "pyncette_after_commit"
+_RULE = "must be a SQLAlchemy session, a connection of Django's, or the alias of one"
+
+
+def after_commit(session: Any, call: Call) -> None:
+    """Call once the transaction has committed; never, if it or the savepoint that we are in is rolled back.
+
+    ::
+
+        after_commit(session, partial(schedule_task, send_mail, f"mail-{order.id}", execute_at=tomorrow))
+
+    A process that dies between the commit and the call loses the call. What it raises is raised to whoever commits,
+    after the commit.
+
+    :param session: a SQLAlchemy session, or Django's connection, or its alias (there, with no transaction: at once).
+    :raises InvalidEntry: for anything else.
+    """
+    if "django.db" in sys.modules and _with_django(session, call):
+        return
+    from sqlalchemy.orm import Session, scoped_session
+
+    session = session() if isinstance(session, scoped_session) else session
+    if not isinstance(session, Session):
+        raise InvalidEntry("session", session, _RULE)
+    waiting = session.info.get(_KEPT)
+    if waiting is None:
+        waiting = session.info[_KEPT] = Waiting(session)
+    waiting.add(call)
+
+
+def _with_django(given: Any, call: Call) -> bool:
+    from django.db import transaction
+
+    from celery_pyncette.stores.django.session import is_django
+
+    if not isinstance(given, str) and not is_django(given):
+        return False
+    transaction.on_commit(call, using=given if isinstance(given, str) else given.alias)
+    return True
+
+
+class Waiting:
+    """The calls that wait for one session, each with the transaction or savepoint that it was made in."""
+
+    def __init__(self, session: Any) -> None:
+        from sqlalchemy import event
+
+        self._session = session
+        self._calls: list[tuple[Any, Call]] = []
+        self._committed: Any = None
+        event.listen(session, "after_commit", self._note)
+        event.listen(session, "after_transaction_end", self._end)
+
+    def add(self, call: Call) -> None:
+        """Wait for the transaction that the session is in, or begins now."""
+        if not self._session.in_transaction():
+            self._session.begin()
+        self._calls.append((self._innermost(), call))
+
+    def _innermost(self) -> Any:
+        return self._session.get_nested_transaction() or self._session.get_transaction()
+
+    def _note(self, session: Any) -> None:
+        """A transaction or savepoint was committed, and is about to end."""
+        del session
+        self._committed = self._innermost()
+
+    def _end(self, session: Any, transaction: Any) -> None:
+        del session
+        mine = [call for where, call in self._calls if where is transaction]
+        others = [(where, call) for where, call in self._calls if where is not transaction]
+        committed = self._committed is transaction
+        if committed:
+            self._committed = None
+        if not committed:
+            self._calls = others
+        elif transaction.parent is not None:  # of a savepoint: now it is up to what is around it
+            self._calls = [(transaction.parent if w is transaction else w, call) for w, call in self._calls]
+        else:
+            self._calls = others
+            for call in mine:
+                call()

@@ -1,0 +1,150 @@
+"""What a Django project does with ``django://default``; a process of its own, because Django is configured once.
+
+``python -m tests.django_store.script ENGINE NAME USER HOST PORT DIRECTORY``
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from datetime import datetime, timezone
+from functools import partial
+
+import django
+import pytest
+from celery import Celery
+from django.conf import settings
+
+ENGINE, NAME, USER, HOST, PORT, DIRECTORY = sys.argv[1:7]
+settings.configure(
+    DATABASES={
+        "default": {"ENGINE": ENGINE, "NAME": NAME, "USER": USER, "HOST": HOST, "PORT": PORT},
+        "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": f"{DIRECTORY}/other.sqlite3"},
+    },
+    USE_TZ=True,
+)
+django.setup()
+
+from django.db import connection, connections, transaction  # noqa: E402
+
+from celery_pyncette import (  # noqa: E402
+    InvalidEntry,
+    WrongDatabase,
+    after_commit,
+    get_task,
+    list_tasks,
+    pause_task,
+    resume_task,
+    run_task_now,
+    schedule_task,
+    unschedule_task,
+)
+from celery_pyncette.runtime import Runtime  # noqa: E402
+from celery_pyncette.stores.protocol import Founding, wake_ups_of  # noqa: E402
+
+app = Celery("shop", broker="memory://", set_as_current=False)
+app.conf.update(pyncette_store_url="django://default")
+
+
+class Undo(Exception):
+    """Rolls back."""
+
+
+def schedule(name: str, **more: object):
+    return schedule_task("t", name, args=["ü😀%s%"], interval=60, app=app, **more)
+
+
+def rolled_back() -> contextlib.AbstractContextManager[object]:
+    stack = contextlib.ExitStack()
+    stack.enter_context(contextlib.suppress(Undo))
+    stack.enter_context(transaction.atomic())
+    return stack
+
+
+def a_rollback_leaves_nothing() -> None:
+    with rolled_back():
+        schedule("gone")
+        assert get_task("gone", app=app) is not None, "within the transaction it is there"
+        raise Undo
+    assert get_task("gone", app=app) is None
+
+
+def a_commit_makes_it_so_and_what_follows_in_the_transaction_sees_it() -> None:
+    with transaction.atomic():
+        first = schedule("kept")
+        assert schedule("kept").version == first.version
+        pause_task("kept", "not yet", app=app)
+        resume_task("kept", app=app)
+        run_task_now("kept", app=app)
+        assert [task.name for task in list_tasks(app=app).tasks] == ["kept"]
+    state = get_task("kept", app=app)
+    assert state.generation == first.generation
+    assert list(state.spec.args) == ["ü😀%s%"]
+    with rolled_back():
+        schedule_task("u", "kept", interval=60, app=app)
+        assert unschedule_task("kept", app=app)
+        raise Undo
+    assert get_task("kept", app=app).task == "t"
+    with transaction.atomic():
+        schedule_task("u", "kept", interval=60, app=app)
+    assert get_task("kept", app=app).task == "u"
+    assert unschedule_task("kept", app=app)
+
+
+def a_savepoint_takes_its_own_part_back() -> None:
+    with transaction.atomic():
+        schedule("outer")
+        with rolled_back():
+            schedule("inner")
+            raise Undo
+    assert get_task("outer", app=app) is not None
+    assert get_task("inner", app=app) is None
+
+
+def a_connection_may_be_given_and_another_database_is_told() -> None:
+    with transaction.atomic():
+        schedule("given", connection=connection)
+    assert get_task("given", app=app) is not None
+    refused(InvalidEntry, "has no transaction", lambda: schedule("x", connection=connection))
+    with transaction.atomic(using="other"):
+        refused(WrongDatabase, "no table", lambda: schedule("x", connection=connections["other"]))
+
+
+def a_wake_up_is_heard_after_the_commit() -> None:
+    wake_ups = wake_ups_of(Runtime(app).open_store())
+    if wake_ups is None:
+        return
+    with contextlib.closing(wake_ups.listen()) as ear:
+        with transaction.atomic():
+            schedule_task("t", "soon", execute_at=datetime.now(timezone.utc), app=app)
+            assert not ear.wait(0.2)
+        assert ear.wait(5)
+
+
+def a_call_waits_for_the_commit() -> None:
+    done = []
+    with rolled_back():
+        after_commit("default", partial(done.append, "lost"))
+        raise Undo
+    with transaction.atomic():
+        after_commit(connection, partial(done.append, "kept"))
+        assert done == []
+    assert done == ["kept"]
+
+
+def refused(kind: type[Exception], words: str, call) -> None:
+    with pytest.raises(kind, match=words):
+        call()
+
+
+Runtime(app).open_store().prepare(Founding())
+for check in (
+    a_rollback_leaves_nothing,
+    a_commit_makes_it_so_and_what_follows_in_the_transaction_sees_it,
+    a_savepoint_takes_its_own_part_back,
+    a_connection_may_be_given_and_another_database_is_told,
+    a_wake_up_is_heard_after_the_commit,
+    a_call_waits_for_the_commit,
+):
+    check()
+    sys.stdout.write(f"{check.__name__}\n")
