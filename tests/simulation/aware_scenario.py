@@ -53,7 +53,10 @@ FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is played: entries and how their tasks behave, who works, and what goes wrong."""
+    """What is played: entries and how their tasks behave, who works, and what goes wrong.
+
+    ``lag``: each message waits for so many milliseconds; ``steady``: also when nothing goes wrong any more.
+    """
 
     entries: Sequence[Entry]
     habits: Mapping[str, Habit]
@@ -65,6 +68,7 @@ class Setting:
     acks_late: bool = True
     children: int = 1
     lag: int = 0
+    steady: bool = False
     edits_every: int = 6_000
     steps: int = STEPS
 
@@ -247,7 +251,8 @@ def come_to_rest(play: Play) -> None:
     world, ledger = play.world, play.ledger
     world.calm = True
     since = world.stage.now
-    play.site.queue.lag = 0
+    if not play.setting.steady:
+        play.site.queue.lag = 0
     while (pending := ledger.pending(since)) and world.stage.now < since + PATIENCE:
         world.stage.run(world.stage.now + 1_000)
         if (stuck := ledger.stuck()) is not None:

@@ -8,7 +8,7 @@ from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.policies import OnFailure, Rules
 from celery_pyncette.core.records import Counters, Outcome, Record, Run
 from tests.simulation.ledger import Violation, difference
-from tests.simulation.stories import Story
+from tests.simulation.stories import Held, Story
 
 if TYPE_CHECKING:
     from tests.simulation.run_ledger import RunLedger
@@ -23,6 +23,8 @@ def check(ledger: RunLedger, owner: str, before: Record, after: Record | None, n
     held = ledger.holders.get(before.key)
     if old is not None and old.is_running and held is not None and held.until > now and old != new:
         raise Violation(f"{owner} changed the run of {before.key} under its lease")
+    if held is not None and old is not None and old.is_running and old != new:
+        _neglected(ledger, before, held, now)
     if old is None and new is None:
         if after is not None:
             _rested(ledger, owner, before, after)
@@ -31,8 +33,21 @@ def check(ledger: RunLedger, owner: str, before: Record, after: Record | None, n
         _recorded(ledger, owner, before, after)
     elif new is None:
         _ended(ledger, before, after, old, now)
+    elif new.dispatched_at is not None and old.dispatched_at is None and not ledger.rules_of(before).at_most_once:
+        if ledger.story_of(before).sent == 0:
+            raise Violation(f"{before.key} is said to be sent, and is not")
     elif new.is_open and not old.is_open:
         _opened_again(ledger, before, old, new, ledger.held[owner, before.key].at)
+
+
+def _neglected(ledger: RunLedger, before: Record, held: Held, now: Instant) -> None:
+    """A lease has ended although the user code goes on, and nothing has happened to its worker."""
+    code = held.code
+    if code is None or code.how is not None or now >= held.started_at + held.max_run:
+        return
+    owners = (code.owner, code.owner.partition(".")[0])
+    if not any(ledger.world.trouble.get(owner, 0) >= held.started_at for owner in owners):
+        raise Violation(f"{before.key}: the lease of {code.owner} ended, and nothing had gone wrong")
 
 
 def _rested(ledger: RunLedger, owner: str, before: Record, after: Record) -> None:
@@ -54,6 +69,8 @@ def _recorded(ledger: RunLedger, owner: str, before: Record, after: Record) -> N
     fire = ledger.took(owner, before, after, added.expected)
     if run.due_at != fire or run.attempt != 1 or not run.is_open:
         raise Violation(f"{after.key}: {run} was recorded for what was due at {fire}")
+    if run.dispatched_at is not None:
+        raise Violation(f"{after.key} is said to be sent, and is not")
     ledger.take_up(after, run)
 
 

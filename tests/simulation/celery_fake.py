@@ -119,6 +119,7 @@ class Request:
         expires, now = self.message.expires, self.app.process.clock.now()
         expired = expires is not None and now > expires
         if expired:
+            self._queue.ledger.thrown_away(self.message.ticket)
             known.add(self.id)
         if self.id not in known:
             return False

@@ -23,6 +23,8 @@ def check(ledger: RunLedger, owner: str, before: Record, after: Record | None) -
         return
     if after.lease != before.lease:
         raise Violation(f"{after.key}: an edit changed a lease")
+    if new is not None and new.is_open and after.generation != before.generation:
+        raise Violation(f"{after.key}: an edit kept the open run of the old definition")
     if old is not None and old.is_open and new is None:
         _dropped(ledger, before, after)
         return

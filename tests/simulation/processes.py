@@ -50,7 +50,7 @@ class Process:
             delay += rng.choice(STALLS)
             self.freeze(delay)
         if delay >= STALLS[0]:
-            world.note(self.owner)
+            world.note(self.owner, delay)
         world.stage.pause(delay)
         if world.chance(getattr(faults, self._mortal)):
             self.kill()

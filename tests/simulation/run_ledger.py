@@ -79,7 +79,7 @@ class RunLedger(Ledger):
         code = Code(ticket.key, owner, token, retries, now)
         held = self.holders.get(ticket.key)
         if token is not None:
-            self._may_begin(ticket.key, held, token, now, rules)
+            self._may_begin(ticket, held, token, now)
         story.begun[retries, story.requeued] += 1
         # A worker without the gate runs what is delivered to it again.
         once = rules.at_most_once and (rules.gated or not self.world.anybody_troubled(story.recorded_at))
@@ -93,13 +93,23 @@ class RunLedger(Ledger):
         self.moved_at[ticket.key] = self.world.stage.now
         return code
 
-    def _may_begin(self, key: Key, held: Held | None, token: int, now: int, rules: Rules) -> None:
+    def _may_begin(self, ticket: Ticket, held: Held | None, token: int, now: int) -> None:
+        key = ticket.key
         if held is None or held.token != token:
             raise Violation(f"{key}: user code began with token {token}, which is not the holder's")
+        if held.generation != ticket.gen:
+            raise Violation(f"{key}: the code of an old definition began")
         if held.until <= now:
             raise Violation(f"{key}: user code began after its lease had ended")
         if held.code is not None:
             raise Violation(f"{key}: user code began twice with one token")
+
+    def thrown_away(self, ticket: Ticket) -> None:
+        """A worker drops a message because it has expired; with a gate only one that could not start any more."""
+        story = self.stories[self.by_ticket[ticket.key, ticket.gen, ticket.due_at]]
+        early = ticket.deadline is None or self.latest < ticket.deadline or bool(story.codes)
+        if self._rules_by_key(ticket.key).gated and story.used_up is None and early:
+            raise Violation(f"{ticket.key} was thrown away, and might still have started")
 
     def ended(self, code: Code, how: str) -> None:
         """User code has ended; "died" with its process."""

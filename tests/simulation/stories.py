@@ -64,6 +64,7 @@ class Held:
     until: int
     story: Story
     started_at: int
+    generation: str
     max_run: int = 0
     code: Code | None = None
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.aware_mutants import AWARE_MUTANTS
+from tests.simulation.mutants import MUTANTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,18 @@ def rows(limit: int, only: str = "") -> Iterator[Row]:
     """Each mutant whose name has ``only``, searched for below the seed ``limit``."""
     for name, mutant in MUTANTS.items():
         if only in name:
-            yield searched(name, mutant, limit)
+            yield searched(
+                name, "not result-aware", mutant.play, lambda said, mutant=mutant: mutant.seen in said, limit
+            )
+    for name, aware in AWARE_MUTANTS.items():
+        if only in name:
+            yield searched(name, "result-aware", aware.play, aware.finds, limit)
 
 
-def searched(name: str, mutant: Mutant, limit: int) -> Row:
+def searched(name: str, how: str, play: Callable[[int], str | None], finds: Callable[[str], bool], limit: int) -> Row:
     """The first seed that finds it."""
     for seed in range(limit):
-        seen = mutant.play(seed)
-        if seen is not None and mutant.seen in seen:
-            return Row(name, "seeds", seed + 1, seen)
-    return Row(name, "seeds", None)
+        seen = play(seed)
+        if seen is not None and finds(seen):
+            return Row(name, how, seed + 1, seen)
+    return Row(name, how, None)

@@ -77,7 +77,7 @@ def _started(ledger: RunLedger, owner: str, before: Record, after: Record, until
         raise Violation(f"{key} was started while paused")
     _count(ledger, before, story, new)
     ledger.tokens[key] = new.token
-    ledger.holders[key] = Held(new.token, until, story, now, ledger.rules_of(before).max_run)
+    ledger.holders[key] = Held(new.token, until, story, now, new.generation, ledger.rules_of(before).max_run)
 
 
 def _count(ledger: RunLedger, before: Record, story: Story, new: Run) -> None:

@@ -90,10 +90,10 @@ class World:
     def chance(self, likelihood: float) -> bool:
         return likelihood > 0 and not self.calm and self.rng.random() < likelihood
 
-    def note(self, owner: str) -> None:
-        """A fault hit this owner now."""
+    def note(self, owner: str, lasts: int = 0) -> None:
+        """A fault hits this owner now, and for so many milliseconds."""
         self.hit += 1
-        self.trouble[owner] = self.stage.now
+        self.trouble[owner] = max(self.trouble.get(owner, 0), self.stage.now + lasts)
 
     def excuse(self) -> None:
         """No fault, but something that may make everybody late: a long queue, a task that takes its time."""

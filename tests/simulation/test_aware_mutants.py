@@ -1,0 +1,23 @@
+"""Each rule about runs that is left out is found within a few seeds, and nothing is found where it is not left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.aware_mutants import AWARE_MUTANTS
+from tests.simulation.aware_scenario import run
+
+#: Seeds that are played from a known one on; `python -m tests.simulation --mutants` begins at 0 and goes on for longer.
+WITHIN = 300
+
+
+@pytest.mark.parametrize("name", AWARE_MUTANTS)
+def test_a_rule_about_runs_that_is_left_out_is_missed(name: str) -> None:
+    mutant = AWARE_MUTANTS[name]
+    assert any(mutant.finds(mutant.play(seed)) for seed in range(mutant.near, mutant.near + WITHIN))
+
+
+@pytest.mark.parametrize("name", AWARE_MUTANTS)
+def test_the_same_setting_with_the_rule_breaks_nothing(name: str) -> None:
+    if name != "an ordinary worker, and start_attempts above 1":  # a setting that the documentation forbids
+        assert all(run(seed, AWARE_MUTANTS[name].change).steps for seed in range(5))
