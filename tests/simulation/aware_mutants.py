@@ -22,6 +22,7 @@ from celery_pyncette.stores.protocol import Applied, Change, Expected, Verdict
 from celery_pyncette.worker import gate
 from tests.simulation import aware_actors
 from tests.simulation.aware_scenario import Setting, run
+from tests.simulation.failover import a_start_is_lost
 from tests.simulation.ledger import Violation
 from tests.simulation.store_view import SharedStore, StoreView
 from tests.simulation.user_code import Habit
@@ -41,7 +42,7 @@ Change_ = Callable[[Setting], Setting]
 
 @dataclass(frozen=True, slots=True)
 class AwareMutant:
-    """What is patched with what; what the violation says (one of these); how it is played; a seed to begin at."""
+    """What is patched with what; what is said of it (one of these); how it is played, where from, or a case by hand."""
 
     target: Any
     name: str
@@ -49,15 +50,20 @@ class AwareMutant:
     seen: tuple[str, ...]
     change: Change_ = lambda setting: setting
     near: int = 0
+    case: Callable[[int], object] | None = None
 
     def play(self, seed: int) -> str | None:
         """What is seen at this seed; None if nothing is."""
         with patch.object(self.target, self.name, self.instead):
             try:
-                run(seed, self.change)
+                self.rightly(seed)
             except Violation as violation:
                 return str(violation)
         return None
+
+    def rightly(self, seed: int) -> object:
+        """The same with nothing left out. :raises Violation: never."""
+        return run(seed, self.change) if self.case is None else self.case(seed)
 
     def finds(self, said: str | None) -> bool:
         """Whether it is what is meant."""
@@ -304,6 +310,11 @@ def calm(change: Change_, **faults: float) -> Change_:
     return changed
 
 
+def start_in_any_epoch(record: Record | None, delivery: Delivery, now: Instant) -> Any:
+    epoch = 0 if record is None else record.epoch
+    return _start(record, replace(delivery, ticket=replace(delivery.ticket, epoch=epoch)), now)
+
+
 AWARE_MUTANTS: dict[str, AwareMutant] = {
     "START does not use up at most once": mutant(
         starts, "_refusal", start_again, "more starts than", "under the lease of another", "started twice at most once"
@@ -463,5 +474,8 @@ AWARE_MUTANTS: dict[str, AwareMutant] = {
     ),
     "a paused record is ready for its open run": mutant(
         Record, "ready_at", property(ready_while_paused), "while it is paused"
+    ),
+    "no epoch in a store that loses writes": AwareMutant(
+        starts, "start", start_in_any_epoch, ("more starts than 1",), case=a_start_is_lost
     ),
 }

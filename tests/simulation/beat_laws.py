@@ -46,7 +46,7 @@ def _neglected(ledger: RunLedger, before: Record, held: Held, now: Instant) -> N
     if code is None or code.how is not None or now >= held.started_at + held.max_run:
         return
     owners = (code.owner, code.owner.partition(".")[0])
-    if not any(ledger.world.trouble.get(owner, 0) >= held.started_at for owner in owners):
+    if not any(ledger.world.trouble.get(owner, 0) >= held.story.recorded_at for owner in owners):
         raise Violation(f"{before.key}: the lease of {code.owner} ended, and nothing had gone wrong")
 
 

@@ -36,7 +36,8 @@ def rows(limit: int, only: str = "") -> Iterator[Row]:
             )
     for name, aware in AWARE_MUTANTS.items():
         if only in name:
-            yield searched(name, "result-aware", aware.play, aware.finds, limit)
+            how = "result-aware" if aware.case is None else "a case by hand"
+            yield searched(name, how, aware.play, aware.finds, limit)
 
 
 def searched(name: str, how: str, play: Callable[[int], str | None], finds: Callable[[str], bool], limit: int) -> Row:
