@@ -88,7 +88,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facts]:
                 lambda: f"each ran four times\n{processes.tails()}",
                 every=0.2,
             )
-            wait_until(lambda: all(_sends(beat) for beat in found.beats), PATIENCE, "both beats send", every=0.2)
+            wait_until(lambda: all(_sends(beat) for beat in found.beats), 4 * PATIENCE, "both beats send", every=0.2)
             for beat in found.beats:
                 assert beat.terminate() == 0
             found.records = project.records()
