@@ -15,7 +15,7 @@ from tests.support import brokers
 from tests.support.process import Process, Processes
 from tests.support.wait import wait_until
 
-pytestmark = [pytest.mark.broker("rabbitmq"), pytest.mark.store("postgresql"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.broker("rabbitmq"), pytest.mark.store("postgresql"), pytest.mark.timeout(240)]
 
 MORE = """
 from celery.beat import BeatLazyFunc
