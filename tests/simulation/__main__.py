@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from tests.simulation import aware_scenario, scenario
+from tests.simulation import aware_scenario, aware_setting, scenario
 from tests.simulation.ledger import Violation
 from tests.simulation.table import rows
 
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
         return min(1, _table((given.seeds or [10_000])[0], given.only))
     seeds = range(*(given.seeds or [20_000])[:2])
     if given.aware:
-        return min(1, _run_all(seeds, aware_scenario.run, aware_scenario.STEPS))
+        return min(1, _run_all(seeds, aware_scenario.run, aware_setting.STEPS))
     return min(1, _run_all(seeds, scenario.run, scenario.STEPS))
 
 

@@ -19,12 +19,12 @@ from celery_pyncette.stores.writes import Decision, write_as_editor
 from tests.simulation.actors import CLAIM_TIME, POLL, User
 from tests.simulation.book import Book, Entry
 from tests.simulation.broker import SimPublisher
-from tests.simulation.gated_worker import FOREVER, Site
 from tests.simulation.message_queue import Message
 from tests.simulation.ordinary_worker import SimResults
 from tests.simulation.processes import Process
 from tests.simulation.run_ledger import RunLedger
 from tests.simulation.store_view import StoreView
+from tests.simulation.work_site import FOREVER, Site
 from tests.simulation.world import RESTARTS
 
 FINGERPRINT = "sim"

@@ -3,74 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from unittest.mock import patch
 
 from celery_pyncette import clock
-from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.policies import CatchUp, Delivery, Heartbeat, OnFailure, OnLeaseLost, Overlap, Rules
 from celery_pyncette.core.records import Origin
-from celery_pyncette.core.schedules import Every, Once
 from celery_pyncette.stores.protocol import Founding
 from celery_pyncette.worker import gate
-from tests.simulation.actors import CLAIM_TIME, POLL
+from tests.simulation.actors import POLL
 from tests.simulation.aware_actors import FINGERPRINT, AwareBeat, RunUser
-from tests.simulation.book import Book, Entry
+from tests.simulation.aware_setting import Setting, some_setting
+from tests.simulation.book import Book
 from tests.simulation.celery_fake import forget_offices
-from tests.simulation.gated_worker import GatedWorker, Site
+from tests.simulation.gated_worker import GatedWorker
 from tests.simulation.ledger import Violation
 from tests.simulation.message_queue import Queue
 from tests.simulation.ordinary_worker import OrdinaryWorker
 from tests.simulation.run_ledger import RunLedger
 from tests.simulation.scenario import schedule
 from tests.simulation.store_view import SharedStore
-from tests.simulation.user_code import Habit
-from tests.simulation.world import START, Faults, World
+from tests.simulation.work_site import Site
+from tests.simulation.world import World
 
-STEPS = 200
-LEASE = 9_000
 #: After the last fault everything that was due before must have ended within this, in milliseconds.
-PATIENCE = 240_000
-FAULTS = {
-    "stall": 0.02,
-    "freeze": 0.015,
-    "die": 0.01,
-    "child_dies": 0.02,
-    "stop": 0.02,
-    "answer_lost": 0.04,
-    "store_away": 0.006,
-    "publish_fails": 0.1,
-    "publish_unsure": 0.1,
-    "broker_away": 0.02,
-    "message_lost": 0.08,
-    "message_late": 0.15,
-    "redelivered": 0.15,
-    "hang": 0.02,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What is played: entries and how their tasks behave, who works, and what goes wrong.
-
-    ``lag``: each message waits for so many milliseconds; ``steady``: also when nothing goes wrong any more.
-    """
-
-    entries: Sequence[Entry]
-    habits: Mapping[str, Habit]
-    faults: Faults = field(default_factory=Faults)
-    beats: int = 2
-    workers: int = 2
-    gated: bool = True
-    prefork: bool = True
-    acks_late: bool = True
-    children: int = 1
-    lag: int = 0
-    steady: bool = False
-    edits_every: int = 6_000
-    steps: int = STEPS
+PATIENCE = 600_000
 
 
 @dataclass(slots=True)
@@ -121,69 +79,6 @@ def determined(seed: int) -> Iterator[None]:
             yield
         finally:
             forget_offices()
-
-
-def some_setting(rng: random.Random) -> Setting:
-    """Three entries of different kinds, two or three beats, two workers; no faults at all in one run of twenty."""
-    gated = rng.random() < 0.8
-    entries = [_entry(number, rng, gated) for number in range(3)]
-    names = rng.sample(sorted(FAULTS), rng.choice((3, 4, 5)))
-    faults = Faults() if rng.random() < 1 / 20 else Faults(**{name: FAULTS[name] for name in names})
-    return Setting(
-        entries=entries,
-        habits={entry.name: _habit(rng) for entry in entries},
-        faults=faults,
-        beats=rng.choice((2, 2, 3)),
-        gated=gated,
-        prefork=rng.random() < 0.7,
-        acks_late=rng.random() < 0.7,
-        children=rng.choice((1, 1, 2)),
-        lag=rng.choice((0, 0, 0, 0, 3 * LEASE)),
-        edits_every=rng.choice((3_000, 10_000)),
-    )
-
-
-def _entry(number: int, rng: random.Random, gated: bool) -> Entry:
-    delivery = rng.choice(tuple(Delivery))
-    once = delivery is Delivery.AT_MOST_ONCE
-    catch_up = rng.choice(tuple(CatchUp))
-    rules = Rules(
-        aware=True,
-        delivery=delivery,
-        catch_up=catch_up,
-        grace=CLAIM_TIME + POLL if catch_up is CatchUp.NONE else None,
-        overlap=rng.choice((Overlap.FORBID, Overlap.FORBID, Overlap.ALLOW)),
-        on_failure=rng.choice((OnFailure.ACCEPT, OnFailure.PAUSE, OnFailure.PAUSE if once else OnFailure.RETRY)),
-        max_attempts=rng.choice((2, 3)),
-        backoff=(1_000, 4_000),
-        lease=LEASE,
-        claim_time=CLAIM_TIME,
-        start_within=12_000,
-        start_cap=30_000,
-        start_attempts=rng.choice((1, 1, 3)) if gated else 1,
-        max_run=40_000,
-        on_lease_lost=rng.choice(tuple(OnLeaseLost)),
-        heartbeat=rng.choice((Heartbeat.AUTOMATIC, Heartbeat.AUTOMATIC, Heartbeat.COOPERATIVE)),
-        gated=gated,
-        expires=rng.choice((None, None, 15_000, 40_000)),
-        recent_runs=rng.choice((0, 3)),
-    )
-    origin = rng.choice((Origin.STATIC, Origin.DYNAMIC, Origin.DYNAMIC))
-    payload = "unbuildable" if rng.random() < 0.03 else "p"
-    if origin is Origin.DYNAMIC and rng.random() < 0.25:
-        return Entry(f"one-off {number}", Once(Instant(START + rng.randrange(20_000))), rules, origin, payload)
-    every = Every(rng.choice((5, 8, 14)))
-    return Entry(f"entry {number}", every, rules, origin, payload, max_runs=rng.choice((None, None, None, 3)))
-
-
-def _habit(rng: random.Random) -> Habit:
-    return Habit(
-        raises=rng.choice((0.0, 0.0, 0.4)),
-        retries=rng.choice((0.0, 0.0, 0.5)),
-        requeues=rng.choice((0.0, 0.0, 0.2)),
-        ignores=rng.choice((0.0, 0.0, 0.1)),
-        long=rng.choice((0.0, 0.1)),
-    )
 
 
 def assemble(seed: int, setting: Setting) -> Play:

@@ -10,7 +10,8 @@ from celery_pyncette.core.schedules import Every
 from celery_pyncette.stores.rows import Entry as StoredEntry
 from celery_pyncette.stores.rows import entry_of
 from tests.simulation.actors import CLAIM_TIME
-from tests.simulation.aware_scenario import LEASE, AwareRan, Play, Setting, assemble, determined, summary
+from tests.simulation.aware_scenario import AwareRan, Play, assemble, determined, summary
+from tests.simulation.aware_setting import LEASE, Setting
 from tests.simulation.book import Entry
 from tests.simulation.user_code import Habit
 

@@ -1,44 +1,25 @@
-"""A worker that has the gate: its main process and the children of its pool, with the real gate, keeper and reports."""
+"""A worker that has the gate: its main process, with the real requests and the real keeper."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-from celery import states
-from celery.exceptions import Ignore, Reject, Retry
 
 from celery_pyncette.core.errors import StoreUnavailable
 from celery_pyncette.core.starts import Refusal
 from celery_pyncette.engine.keeping import KEEP_EVERY
 from celery_pyncette.events import Event, ReportDropped, StartRefused
-from celery_pyncette.worker.gate import pass_gate
 from celery_pyncette.worker.presence import Presence
-from celery_pyncette.worker.reports import task_has_ended
-from tests.simulation.celery_fake import App, Context, Info, Task, WorkerRequest, lost_child, terminated
-from tests.simulation.message_queue import Queue
+from tests.simulation.celery_fake import App, WorkerRequest, terminated
+from tests.simulation.pool_child import Child
 from tests.simulation.processes import Process
-from tests.simulation.run_ledger import RunLedger
-from tests.simulation.store_view import SharedStore
-from tests.simulation.user_code import Habit, UserCode
-from tests.simulation.world import RESTARTS, Actor, Died, World
+from tests.simulation.work_site import FOREVER, Site
+from tests.simulation.world import RESTARTS
 
 #: How long the main process does not know that a child is gone.
 UNNOTICED = (50, 2_000, 11_000)
-FOREVER = 1_000_000_000
-
-
-@dataclass(slots=True)
-class Site:
-    """What the workers of one run have in common."""
-
-    world: World
-    shared: SharedStore
-    ledger: RunLedger
-    queue: Queue
-    habits: Mapping[str, Habit]
 
 
 @dataclass(slots=True)
@@ -199,76 +180,5 @@ class Main:
         self.tell(notice, delay)
 
 
-class Child:
-    """A child of the pool: it does one job after another, in a process of its own where the pool forks."""
-
-    def __init__(self, main: Main, pid: int) -> None:
-        self.main = main
-        self.pid = pid
-        self.job: WorkerRequest | None = None
-        self.end: Callable[[], Info] = lost_child
-        self.orphaned = False
-        site = main.site
-        if main.worker.prefork:
-            self.process = Process(site.world, f"{main.process.owner}.{pid}", "child_dies")
-            self.app = App(self.process, site.shared, main._see)
-            self.process.at_death.append(self._died)
-        else:
-            self.process, self.app = main.process, main.app
-        self.loop: Actor = self.process.add(f"child {pid}", self._work)
-
-    def _died(self) -> None:
-        if not self.orphaned:
-            self.main.child_died(self)
-
-    def _work(self) -> None:
-        stage = self.main.site.world.stage
-        while True:
-            while self.job is None:
-                stage.listen(FOREVER)
-            job = self.job
-            self.process.step()
-            self._tell(lambda job=job: job.on_accepted(self.pid, self.process.clock.monotonic()))
-            result = self._trace(job)
-            self.job = None
-            self._tell(lambda job=job, result=result: job.on_success(result))
-            if self.orphaned:
-                self.process.kill()
-                raise Died
-
-    def _tell(self, what: Callable[[], None]) -> None:
-        if not self.orphaned:
-            self.main.tell(what)
-
-    def _trace(self, job: WorkerRequest) -> tuple[bool, Any, float]:
-        """What Celery's tracer does around a task."""
-        context = Context({**job.request_dict, "delivery_info": dict(job.delivery_info)})
-        task = Task(self.app, context, job.acks_late)
-        state, value = states.SUCCESS, None
-        try:
-            passed = pass_gate(task, context)
-            holding = None if passed.run is None else passed.run.holding
-            value = self._code(job).run(job.message, None if holding is None else holding.token)
-        except Reject as error:
-            state, value = states.REJECTED, error
-        except Ignore as error:
-            state, value = states.IGNORED, error
-        except Retry as error:
-            state, value = states.RETRY, error
-        except Exception as error:
-            state, value = states.FAILURE, error
-        self.process.step()
-        task_has_ended(task, state, value)
-        return (state != states.SUCCESS, Info(value), 0.0) if value is not None else (False, None, 0.0)
-
-    def _code(self, job: WorkerRequest) -> UserCode:
-        site = self.main.site
-        habit = site.habits[job.message.headers["periodic_task_name"]]
-        return UserCode(self.process, site.ledger, site.queue, habit, job.acks_late)
-
-
 def _when(item: tuple[int, Any]) -> int:
     return item[0]
-
-
-__all__ = ["FOREVER", "GatedWorker", "Site"]

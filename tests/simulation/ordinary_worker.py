@@ -9,10 +9,10 @@ from celery.exceptions import Ignore, Reject, Retry
 
 from celery_pyncette.core.plans import Backend
 from celery_pyncette.engine.results import ResultsUnavailable
-from tests.simulation.gated_worker import FOREVER, Site
 from tests.simulation.message_queue import Message
 from tests.simulation.processes import Process
 from tests.simulation.user_code import UserCode
+from tests.simulation.work_site import FOREVER, Site
 from tests.simulation.world import RESTARTS
 
 #: Without a gate the workers' clocks count: a copy must not outlive its turn, by more than the margin it is given.
