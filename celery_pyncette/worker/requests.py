@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from billiard.exceptions import Terminated
 from celery.worker.request import Request
 
 from celery_pyncette.clock import new_id
@@ -77,7 +78,10 @@ class GateMixin:
             this: Any = self
             this.send_event("task-revoked", terminated=False, signum=None, expired=False)
         if self.pyncette is not None:
-            self._pyncette_over(ending_in_main(error, self, return_ok=return_ok))
+            ending = ending_in_main(error, self, return_ok=return_ok)
+            # Of what was stopped, ``_announce_revoked`` is told next, and asks the keeper who has stopped it.
+            if ending is not None or not isinstance(error, Terminated):
+                self._pyncette_over(ending)
         return super().on_failure(exc_info, send_failed_event, return_ok)  # type: ignore[misc]
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.simulation.run_ledger import RunLedger
 
 #: Ends of runs that need no completed code.
-EXCUSES = ("deadline", "replaced", "gave up", "unbuildable", "no outcome", "never started", "revoked")
+EXCUSES = ("deadline", "replaced", "gave up", "unbuildable", "no outcome", "never started")
 
 
 def check(ledger: RunLedger, owner: str, before: Record, after: Record | None, now: Instant) -> None:

@@ -109,6 +109,8 @@ def _reported(ledger: RunLedger, before: Record, new: Run) -> None:
     says = _SAYS.get(new.outcome)
     if says is not None and (code is None or code.how not in says):
         raise Violation(f"{before.key}: {new.outcome.value} was reported, and the code {code and code.how}")
+    if new.outcome is Outcome.REVOKED:
+        raise Violation(f"{before.key} was reported as revoked, and nobody has revoked it")
     if new.outcome is Outcome.ABANDONED and code is not None and code.how is None:
         raise Violation(f"{before.key}: abandoned was reported, and the code goes on")
     ledger.holders.pop(before.key)
