@@ -71,8 +71,8 @@ class Runtime:
         """
         seconds = self.settings.client_store_timeout / 1000 if timeout is None else timeout
         store = open_store(self._url(), self.settings.namespace, timeout=seconds)
-        if rousing:
-            store = self.roused_by(store, wake_ups_of(store))
+        # Beats and workers stay out of the transactions of user code.
+        store = self.roused_by(store, wake_ups_of(store)) if rousing else getattr(store, "own", store)
         budget = seconds if attempts is None else math.inf
         return Guarded(store, self.observers, clock=self.clock, budget=budget, attempts=attempts, name=self.store_name)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from datetime import datetime, timezone
 from functools import partial
 
@@ -41,6 +42,7 @@ from celery_pyncette import (  # noqa: E402
 )
 from celery_pyncette.runtime import Runtime  # noqa: E402
 from celery_pyncette.stores.protocol import Founding, wake_ups_of  # noqa: E402
+from celery_pyncette.stores.sql.store import SqlStore  # noqa: E402
 
 app = Celery("shop", broker="memory://", set_as_current=False)
 app.conf.update(pyncette_store_url="django://default")
@@ -89,6 +91,23 @@ def a_commit_makes_it_so_and_what_follows_in_the_transaction_sees_it() -> None:
         schedule_task("u", "kept", interval=60, app=app)
     assert get_task("kept", app=app).task == "u"
     assert unschedule_task("kept", app=app)
+
+
+def reading_locks_nothing_and_a_change_by_somebody_else_is_seen() -> None:
+    ours = schedule("shared")
+    beat = Runtime(app).open_store()
+    assert isinstance(beat.store, SqlStore), "beats and workers stay out of the caller's transaction"
+    with transaction.atomic():
+        assert schedule("shared").version == ours.version
+        assert get_task("shared", app=app).version == ours.version
+        if ENGINE.endswith("postgresql"):
+            other = threading.Thread(target=partial(pause_task, "shared", "by another one", app=app))
+            other.start()
+            other.join(5)
+            assert not other.is_alive(), "it waits for a lock"
+        schedule_task("u", "shared", interval=60, app=app)
+    assert get_task("shared", app=app).task == "u"
+    assert unschedule_task("shared", app=app)
 
 
 def a_savepoint_takes_its_own_part_back() -> None:
@@ -141,6 +160,7 @@ Runtime(app).open_store().prepare(Founding())
 for check in (
     a_rollback_leaves_nothing,
     a_commit_makes_it_so_and_what_follows_in_the_transaction_sees_it,
+    reading_locks_nothing_and_a_change_by_somebody_else_is_seen,
     a_savepoint_takes_its_own_part_back,
     a_connection_may_be_given_and_another_database_is_told,
     a_wake_up_is_heard_after_the_commit,

@@ -58,6 +58,12 @@ def _postgresql(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _mysql(options: Mapping[str, Any]) -> dict[str, str]:
+    mode = str(options.get("ssl_mode") or "DISABLED").upper()
+    if mode not in ("DISABLED", "PREFERRED") and not options.get("ssl"):
+        raise ConfigurationError(
+            f"pyncette_store_url django://: the option ssl_mode={mode} cannot be kept by the driver of the store: "
+            "say ssl={'ca': ...} in OPTIONS, too, or set a mysql:// URL"
+        )
     query = {name: str(options[name]) for name in ("charset", "unix_socket", "read_default_file") if options.get(name)}
     query |= {f"ssl_{name}": str(value) for name, value in (options.get("ssl") or {}).items()}
     return query

@@ -44,16 +44,19 @@ class DjangoStore:
         self.own.shown = f"django://{self.alias}"
         self.namespace = namespace
         self.wake_ups: WakeUps | None = None if self.own.wake_ups is None else self
-        self._joined: weakref.WeakKeyDictionary[Any, JoinedStore] = weakref.WeakKeyDictionary()
         self._meta: Meta | None = None
 
     def _here(self) -> SqlStore | JoinedStore:
         connection = connection_of(self.alias)
         if not connection.in_atomic_block or self._meta is None:
             return self.own
-        joined = self._joined.get(connection)
+        # Kept by the connection, and gone with it: what is kept refers to it.
+        kept: weakref.WeakKeyDictionary[Any, JoinedStore]
+        kept = vars(connection).setdefault("_pyncette", weakref.WeakKeyDictionary())
+        joined = kept.get(self)
         if joined is None:
-            joined = self._joined[connection] = JoinedStore(self.own, DjangoSession(connection), self._meta)
+            session = DjangoSession(connection)
+            joined = kept[self] = JoinedStore(self.own, session, self._meta, locking=False)
         return joined
 
     def prepare(self, founding: Founding | None) -> Meta:

@@ -43,6 +43,8 @@ from celery_pyncette.stores.sql.store import SqlStore
 from celery_pyncette.stores.sql.tables import ROW, records
 from celery_pyncette.stores.sql.writing import named_values
 
+#: Rows of one INSERT: a database takes only so many parameters in a statement.
+_AT_ONCE = 500
 _HEAD = (records.c.key, records.c.generation, records.c.version, records.c.write_id)
 
 
@@ -53,16 +55,17 @@ class JoinedStore:
 
     :param store: the store that is joined; its connections are not used.
     :param session: in a transaction, or about to begin one.
+    :param locking: whether what is read stays locked; else that begins when it is written.
     :raises WrongDatabase: unless the session leads to the database of ``store``.
     """
 
-    def __init__(self, store: SqlStore, session: Session, meta: Meta) -> None:
-        self._store, self._session = store, session
+    def __init__(self, store: SqlStore, session: Session, meta: Meta, *, locking: bool = True) -> None:
+        self._store, self._session, self._locking = store, session, locking
         self._insert = _quiet_insert(session.dialect)
         self._clock = SystemClock()
         self._clock_query = claims_of(session.dialect, self._clock).clock
         self._raced: set[str] = set()
-        """Rows that are there, and that a snapshot of the transaction may not show."""
+        """Rows that a snapshot of the transaction may not show as they are: only a locked read does."""
         self.wake_ups = JoinedWakeUps(session, store.namespace) if session.dialect == "postgresql" else None
         self._check(meta)
 
@@ -76,10 +79,10 @@ class JoinedStore:
             raise WrongDatabase(f"the connection's database has {found}; the store is {shown}, {meta.store_id}")
 
     def fetch(self, keys: Sequence[Key]) -> Fetched:
-        """See ``protocol.Store``; what is there stays locked. An absent key is not, so that no gap is."""
+        """See ``protocol.Store``; if ``locking``, what is there stays locked; an absent key, and so a gap, does not."""
         for key in keys:
             check_key(key)
-        if tuple(keys) == (META,):
+        if tuple(keys) == (META,) or not (self._locking or self._raced.intersection(keys)):
             found = self._session.execute(self._those(select(*ROW), keys))
         else:
             there = self._present(keys)
@@ -111,7 +114,8 @@ class JoinedStore:
             values = named_values(namespace, entry, partitions)
             self._session.execute(self._those(records.update(), [entry.row.key]).values(values))
         lost = self._inserted(settled.inserts)
-        self._raced |= lost
+        stale = {c.key for c, w in zip(changes, settled.written, strict=True) if w.verdict is Verdict.STALE}
+        self._raced |= lost | stale
         written = [
             Written(Verdict.EXISTS) if change.key in lost else answer
             for change, answer in zip(changes, settled.written, strict=True)
@@ -125,7 +129,8 @@ class JoinedStore:
         entries = sorted(entries, key=lambda entry: entry.row.key)
         partitions, namespace = self._store.partitions, self._store.namespace
         rows = [named_values(namespace, entry, partitions) for entry in entries]
-        self._session.execute(self._insert.values(rows))
+        for start in range(0, len(rows), _AT_ONCE):
+            self._session.execute(self._insert.values(rows[start : start + _AT_ONCE]))
         keys = [entry.row.key for entry in entries]
         found = self._session.execute(self._locked(select(records.c.key, records.c.write_id), keys))
         writers = {row[0]: row[1] for row in found}
