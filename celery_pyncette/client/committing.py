@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from celery_pyncette.core.errors import InvalidEntry
+
+logger = logging.getLogger(__name__)
 
 Call = Callable[[], object]
 
@@ -90,5 +93,22 @@ class Waiting:
             self._calls = [(transaction.parent if w is transaction else w, call) for w, call in self._calls]
         else:
             self._calls = others
-            for call in mine:
-                call()
+            _call_all(mine)
+
+
+def _call_all(calls: list[Call]) -> None:
+    """Each is called, whatever another one raises. :raises Exception: the first error; further ones are logged."""
+    first: Exception | None = None
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            if first is not None:
+                # Its arguments may be secrets.
+                what = getattr(call, "func", call)
+                logger.exception(
+                    "after_commit: another call failed, too: %s", getattr(what, "__qualname__", type(what))
+                )
+            first = first or error
+    if first is not None:
+        raise first

@@ -63,8 +63,10 @@ def test_what_a_call_raises_reaches_whoever_commits_and_the_session_goes_on(sess
         raise ZeroDivisionError
 
     after_commit(session, fail)
+    after_commit(session, partial(done.append, "in spite of it"))
     with pytest.raises(ZeroDivisionError):
         session.commit()
+    assert done.pop() == "in spite of it"
     after_commit(session, partial(done.append, "next"))
     session.commit()
     assert done == ["next"]
