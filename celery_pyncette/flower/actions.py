@@ -45,11 +45,14 @@ def remove(app: Celery, name: str, origin: str | None) -> TaskState:
 def cancel(app: Celery, task_id: str) -> DelayedState:
     """Take a parked message out of the store, and let its result say REVOKED, as Celery's own ``revoke`` does.
 
+    :return: what it was; in a state other than waiting, due or held back it may run, or runs, all the same.
     :raises NoSuchEntry: if none is parked under this id; a beat may just have sent it.
     """
     found = get_delayed(task_id, app=app)
     if found is None:
         raise NoSuchEntry(f"no message of task id {task_id!r} is parked, or a beat has just sent it")
-    app.control.revoke(task_id)  # reaches the store where the delay queue is on in this app
-    cancel_delayed(task_id, app=app)
+    try:
+        app.control.revoke(task_id)  # reaches the store where the delay queue is on in this app
+    finally:  # also without a broker
+        cancel_delayed(task_id, app=app)
     return found

@@ -1,6 +1,6 @@
 """The JSON API, beside Flower's and under its rules: who may call it, XSRF, and ``read_only``.
 
-Entries and messages are the documents of ``celery pyncette ... --json``: times as ISO 8601 and in milliseconds.
+Entries and messages are documents of ``states``, as the command line's verbs write them with ``--json``.
 """
 
 from __future__ import annotations

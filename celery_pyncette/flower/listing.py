@@ -20,7 +20,7 @@ from celery_pyncette.flower.rows import EntryRow, Moment, moment, row_of
 from celery_pyncette.flower.views import View, Wish
 from celery_pyncette.stores.protocol import Query
 
-_PRESENCE = Query(prefix="p:", limit=200)
+_PRESENCE = Query(prefix="p:", limit=500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,17 @@ def entries_of(app: Celery, name: str, origin: str | None) -> list[TaskState]:
 
 
 def living(app: Celery) -> Living:
-    """Who lives, of the first 200."""
-    page = desk_of(app).store.scan(_PRESENCE)
-    kinds = [
-        (record.data or {}).get("kind")
-        for record in page.records
-        if record.lease is not None and record.lease.until > page.now
-    ]
-    beats = kinds.count("beat")
-    return Living(beats=beats, workers=len(kinds) - beats)
+    """Who lives; all are counted, also those whose names come last."""
+    store, kinds = desk_of(app).store, list[Any]()
+    cursor: str | None = None
+    while True:
+        page = store.scan(_PRESENCE, cursor)
+        here = [one for one in page.records if one.lease is not None and one.lease.until > page.now]
+        kinds += [(record.data or {}).get("kind") for record in here]
+        cursor = page.cursor
+        if cursor is None:
+            beats = kinds.count("beat")
+            return Living(beats=beats, workers=len(kinds) - beats)
 
 
 def task_of(state: DelayedState) -> Task:

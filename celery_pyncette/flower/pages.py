@@ -12,6 +12,7 @@ from celery_pyncette.core.instants import instant_of
 from celery_pyncette.flower import listing
 from celery_pyncette.flower.asking import ask, refusal
 from celery_pyncette.flower.flower_internals import BaseHandler, knows
+from celery_pyncette.flower.listing import Living
 from celery_pyncette.flower.rows import OUTCOME_TONES, full, lag_ms, ran_ms, row_of
 from celery_pyncette.flower.views import TITLES, View, Wish, wish_of
 from celery_pyncette.states import facts
@@ -53,6 +54,13 @@ class Page(BaseHandler):  # type: ignore[misc]
         except PyncetteError as error:
             return listing.Listing(), str(error)
 
+    async def living(self) -> Living | None:
+        """Who lives; None if the store does not say."""
+        try:
+            return await ask(listing.living, self.capp)
+        except PyncetteError:
+            return None
+
     def shown(self, task: Any) -> Any:
         """A task as Flower's ``format_task`` lets it be seen."""
         return self.format_task(task)
@@ -65,7 +73,7 @@ class Schedules(Page):
     async def get(self) -> None:
         wish = self.wish()
         rows, problem = await self.listing(wish)
-        living = None if problem else await ask(listing.living, self.capp)
+        living = None if problem else await self.living()
         refresh = bool(self.application.options.auto_refresh)
         self.show(
             "pyncette_schedules.html",

@@ -75,7 +75,9 @@
       if (!answer.ok) {
         throw new Error((await answer.text()).slice(0, 500) || "refused with status " + answer.status);
       }
-      say(subject + ": " + DONE[action], "success");
+      const done = await answer.json();
+      const gone = action !== "cancel" || ["waiting", "due", "held back"].includes(done.state);
+      say(subject + ": " + (gone ? DONE[action] : "it was " + done.state + ", and may run"), gone ? "success" : "danger");
       if (rows) {
         await look();
       } else if (action === "remove") {
@@ -102,6 +104,8 @@
   }
 
   const search = document.getElementById("pyncette-search-text");
+  let looking = true;
+  let rested = 0;
 
   async function fetched(query) {
     const answer = await fetch(rows.dataset.url + "?" + query, { credentials: "same-origin" });
@@ -114,6 +118,8 @@
   // Shows the rows of the address. An answer that was overtaken by a later question is dropped.
   async function look() {
     const mine = ++looks;
+    const began = Date.now();
+    looking = true;
     try {
       const html = await fetched(location.search.slice(1));
       if (mine === looks) {
@@ -124,6 +130,11 @@
       const said = document.getElementById("pyncette-said");
       if (mine === looks && said) {
         said.textContent = "Not refreshed: " + error.message;
+      }
+    } finally {
+      if (mine === looks) {
+        looking = false;
+        rested = Date.now() + 10 * (Date.now() - began); // what takes long is not asked for all the time
       }
     }
   }
@@ -183,10 +194,10 @@
   const seconds = Number(rows.dataset.refresh);
   if (seconds) {
     setInterval(() => {
-      if (!document.hidden && !dialog.open && !rows.querySelector("button:focus, a:focus")) {
+      if (!document.hidden && !dialog.open && !looking && Date.now() > rested && !rows.querySelector("button:focus, a:focus")) {
         look();
       }
     }, seconds * 1000);
   }
-  lookOn(looks);
+  lookOn(looks).finally(() => { looking = false; });
 }());
