@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,6 +11,8 @@ from celery.exceptions import Ignore, Reject, Retry
 
 from celery_pyncette.middleware.definitions import Middleware, entered
 from celery_pyncette.middleware.filters import Selectable
+
+logger = logging.getLogger(__name__)
 
 #: How Celery is told what shall become of a task. A middleware sees them; it cannot take them back, because of a retry
 #: the message is sent already.
@@ -43,8 +46,12 @@ class Entered:
                     manager.__exit__(None, None, None)
                 elif manager.__exit__(type(error), error, error.__traceback__):
                     error = error if isinstance(error, WORDS_TO_CELERY) else None
-            except BaseException as raised:  # noqa: BLE001 - handed to the next, and to the caller
-                error = raised
+            except BaseException as raised:
+                if isinstance(error, WORDS_TO_CELERY) and isinstance(raised, Exception):
+                    # A task that has sent its retry must not be taken for one that failed, and send another.
+                    logger.exception("middleware_failed: while the task said %s", type(error).__name__)
+                else:
+                    error = raised
         return error
 
 

@@ -148,6 +148,33 @@ def test_words_to_celery_are_seen_and_cannot_be_swallowed(
     assert seen == [error]
 
 
+def test_one_that_raises_while_a_retry_leaves_sends_no_other_and_is_logged(
+    bench: Bench, pyncette: Pyncette, caplog: pytest.LogCaptureFixture
+):
+    seen: list[type[BaseException] | None] = []
+
+    @pyncette.middleware
+    def outer(run: TaskRun) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as raised:
+            seen.append(type(raised))
+            raise
+
+    @pyncette.middleware
+    def rolls_back(run: TaskRun) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            raise ZeroDivisionError("the database is away") from None
+
+    task = a_task(bench, raising(Retry("later")), autoretry_for=(ZeroDivisionError,))
+    assert traced(bench, task) == "RETRY"
+    assert seen == [Retry]
+    assert "middleware_failed: while the task said Retry" in caplog.text
+    assert "the database is away" in caplog.text
+
+
 def test_skip_ends_a_run_as_ignored_without_an_error(bench: Bench, pyncette: Pyncette):
     note(bench, pyncette, "a")
     pyncette.middleware(skip_if(lambda run: run.args == (1,), "maintenance"))
