@@ -59,9 +59,9 @@ class StaticDefinitions:
             return self._static_meaning(record.spec.name, record.anchor)
         if record.spec.origin is Origin.KEEPING:
             return None
-        if record.spec.origin is Origin.DELAYED:
-            return meaning_of(record, self._rulebook.rules(record.spec, cron=False))
         try:
+            if record.spec.origin is Origin.DELAYED:
+                return meaning_of(record, self._rulebook.rules(record.spec, cron=False))
             return self._own_meaning(record)
         except PyncetteError as error:
             raise CorruptRecord(record.key, str(error)) from error

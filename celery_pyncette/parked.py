@@ -81,6 +81,8 @@ def is_parked(record: Record) -> bool:
 
 
 def is_claimed(record: Record, now: Instant) -> bool:
-    """Whether a beat is sending it, or a worker is running it."""
+    """Whether a beat is sending it, or a worker is running it, or has run it."""
+    if record.run is not None and not record.run.is_open:
+        return True
     lease = record.lease
     return lease is not None and bool(lease.owner) and lease.until > now

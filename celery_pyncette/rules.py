@@ -135,12 +135,15 @@ def delayed_rules(settings: Settings) -> Rules:
 def requested_rules(task: str, settings: Settings, policy: Policy, hard_limit: int | None = None) -> Rules:
     """The rules of one parked message whose caller asked for a policy; what it leaves open the settings say.
 
+    But not when it is too late: catch-up and grace of the settings are for schedules, a message has its own expiry.
+
     Its workers must have the gate: all attempts have the id that the caller knows, so only a START tells them apart.
 
     :raises InvalidEntry: for what contradicts each other.
     """
     rules = resolve(task, settings, (("pyncette_policy", policy),), Facts(hard_limit=hard_limit))
-    return replace(rules, recent_runs=0)
+    catch_up = CatchUp.LATEST if policy.catch_up is None else rules.catch_up
+    return replace(rules, recent_runs=0, catch_up=catch_up, grace=None if policy.grace is None else rules.grace)
 
 
 def expiry(value: Any, zone: tzinfo, entry: str | None = None) -> tuple[int | None, int | None]:

@@ -15,10 +15,20 @@ from celery_pyncette.clock import new_id
 from celery_pyncette.core.errors import InvalidEntry, StoreError
 from celery_pyncette.core.instants import Instant, instant_of
 from celery_pyncette.core.policies import Policy
-from celery_pyncette.core.records import Record, Token, Write
+from celery_pyncette.core.records import Counters, Record, Token, Write
 from celery_pyncette.declarations import data_of
 from celery_pyncette.delay.celery_internals import moment_of, serialised
-from celery_pyncette.engine.parking import LONGEST_KEY, Message, NotParked, Parked, Waiting, key_of, pack, record_of
+from celery_pyncette.engine.parking import (
+    LONGEST_KEY,
+    Message,
+    NotParked,
+    Parked,
+    Waiting,
+    key_of,
+    pack,
+    record_of,
+    retries_of,
+)
 from celery_pyncette.options import OnStoreError
 from celery_pyncette.rules import hard_limit_of, requested_rules
 from celery_pyncette.stores.protocol import Store, Verdict
@@ -89,7 +99,7 @@ class ParkingProducer:
             return f"its headers cannot be kept: {error}"
         if len(frame) > desk.settings.max_payload:
             return f"it has {len(frame)} bytes, more than pyncette_max_payload ({desk.settings.max_payload})"
-        task_id, retries = str(message.headers["id"]), int(message.headers.get("retries") or 0)
+        task_id, retries = str(message.headers["id"]), retries_of(message.headers)
         key = key_of(task_id, retries)
         if len(key.encode()) > LONGEST_KEY or "\0" in key:
             return f"its task id is longer than {LONGEST_KEY} bytes"
@@ -181,7 +191,7 @@ def put(store: Store, record: Record) -> bool:
         after = replace(record, token=Token(before.token + 1))
         if before.run is not None and not before.run.is_open:
             # A run that is going on ends under its own generation; then comes this one.
-            after = replace(after, run=before.run, lease=before.lease)
+            after = replace(after, run=before.run, lease=before.lease, counters=Counters(expected=1))
         return Write(record=after)
 
     write_as_editor(store, record.key, decide)

@@ -97,6 +97,13 @@ def key_of(task_id: str, retries: int) -> Key:
     return Key(f"{PREFIX}{task_id}:{retries}")
 
 
+def retries_of(headers: Mapping[str, Any]) -> int:
+    """Which retry a message is; what a task of a followed run is replaced by counts as the next, and begins at 0."""
+    ticket = headers.get("pyncette")
+    replaced = ticket.get("replaced") if isinstance(ticket, Mapping) else None
+    return int(headers.get("retries") or 0) + int(replaced or 0)
+
+
 def identity(key: str) -> tuple[str, int]:
     """Task id and retries of such a key. :raises ValueError: for any other."""
     task_id, _, retries = key[len(PREFIX) :].rpartition(":")
@@ -146,7 +153,7 @@ def record_of(message: Message, frame: bytes, waiting: Waiting, now: Instant, ge
         policy=waiting.policy,
     )
     return Record(
-        key=key_of(str(message.headers["id"]), int(message.headers.get("retries") or 0)),
+        key=key_of(str(message.headers["id"]), retries_of(message.headers)),
         lane=Lane.DELAYED,
         generation=generation,
         spec=spec,

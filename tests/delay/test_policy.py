@@ -12,14 +12,14 @@ from kombu import Connection, Producer
 
 from celery_pyncette import OnFailure, Policy, delayed
 from celery_pyncette.client.desk import desk_of
-from celery_pyncette.core.errors import InvalidEntry, StoreUnavailable
+from celery_pyncette.core.errors import CorruptRecord, InvalidEntry, StoreUnavailable
 from celery_pyncette.core.instants import NEVER, Instant, datetime_of
 from celery_pyncette.core.lifecycle import plan
-from celery_pyncette.core.policies import Rules
+from celery_pyncette.core.policies import CatchUp, Rules
 from celery_pyncette.core.records import Lease, Occurrence, Outcome, Record, Run, Write
 from celery_pyncette.core.taking import OneTime
 from celery_pyncette.engine.definitions import Meaning
-from celery_pyncette.engine.parking import meaning_of, unpack
+from celery_pyncette.engine.parking import identity, meaning_of, unpack
 from celery_pyncette.engine.results import asked_about
 from celery_pyncette.engine.tickets import outgoing
 from celery_pyncette.entries import StaticDefinitions
@@ -265,3 +265,45 @@ def test_parked_again_while_it_runs_it_waits_for_that_run(post: Post):
     assert planned.first is not None
     assert planned.first.record is not None
     assert (planned.first.record.run, planned.first.record.due_at) == (None, after.due_at)
+
+
+def test_what_a_followed_task_is_replaced_by_does_not_take_its_place(post: Post):
+    """Same task id, retries 0 again: the record of the run that is going on stays as it is."""
+    post.add.apply_async((1,), task_id="one", pyncette_policy=AWARE)
+    before = begun(post)
+    ticket = {"aware": True, "replaced": 1}
+    post.add.apply_async((2,), task_id="one", countdown=60, headers={"pyncette": ticket})
+    records = {record.key: record for record in post.parked()}
+    assert records[before.key] == before
+    (other,) = set(records) - {before.key}
+    assert identity(other) == ("one", 1)
+    assert delayed.move_delayed("one", timedelta(hours=1), app=post.app) is None, "beats wait for it at its time"
+    assert records == {record.key: record for record in post.parked()}
+
+
+def test_it_is_never_too_late_but_by_its_own_expiry(posts: Callable[..., Post]):
+    post = posts(pyncette_catch_up="none", pyncette_grace=60)
+    post.add.apply_async((1,), countdown=60, pyncette_policy=RETRY)
+    (record,) = post.parked()
+    rules = meaning(post, record).rules
+    assert (rules.catch_up, rules.grace) == (CatchUp.LATEST, None)
+    post.add.apply_async((1,), task_id="asked", countdown=60, pyncette_policy={**RETRY, "grace": 600})
+    (asked,) = (record for record in post.parked() if identity(record.key)[0] == "asked")
+    assert meaning(post, asked).rules.grace == 600_000
+
+
+@pytest.mark.parametrize("fields", [{}, {"outcome": Outcome.SUCCEEDED}], ids=["runs", "has run"])
+def test_without_a_lease_it_still_cannot_be_cancelled_once_it_was_begun(post: Post, fields: dict[str, Any]):
+    result = post.add.apply_async((1,), pyncette_policy=AWARE)
+    record = begun(post, **fields)
+    change = change_of(record.key, record, Write(record=replace(record, lease=None)))
+    desk_of(post.app).store.apply([change])
+    assert delayed.cancel_delayed(result.id, app=post.app) is False
+
+
+def test_rules_that_contradict_settings_of_today_cost_one_line(post: Post):
+    post.add.apply_async((1,), countdown=60, pyncette_policy={**AWARE, "start_within": 30})
+    (record,) = post.parked()
+    settings = replace(desk_of(post.app).settings, claim_time=60_000)
+    with pytest.raises(CorruptRecord, match="start_within"):
+        StaticDefinitions(post.app, settings, {}).meaning(record)
