@@ -81,7 +81,7 @@ def use_up(
         due_at=run.due_at if due_again else record.due_at,
     )
     ended = Ended(run.due_at, outcome, run.attempt, reason)
-    dead_end = given_up or reason == Skip.DEADLINE.value
+    dead_end = given_up or (not started and reason == Skip.DEADLINE.value)
     if record.removed:
         write = Write(record=None)
     elif is_over(after):

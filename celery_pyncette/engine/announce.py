@@ -78,7 +78,9 @@ class Announcer:
             due_at = record.due_at if record.run is None else record.run.due_at
             self._see(Buried(key=record.key, entry=record.spec.name, task=record.spec.task, due_at=due_at))
         ended = plan.ended
-        if ended is not None and (ended.outcome is not Outcome.SKIPPED or plan.skips is None):
+        # What has ended is among the skips where nothing else was taken up with it.
+        told = plan.skips is not None and plan.taken is None
+        if ended is not None and not (ended.outcome is Outcome.SKIPPED and told):
             self._see(
                 UsedUp(
                     key=record.key,

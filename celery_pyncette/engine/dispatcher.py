@@ -59,7 +59,7 @@ class Dispatcher:
         self._hearing = None if results is None else Hearing(station.namespace, results, observers)
         self._writing = Writing()
         self._deciding = Deciding(store, definitions, neighbours, self._announce)
-        self._settling = Settling(definitions, self._writing, self._announce)
+        self._settling = Settling(definitions, self._writing, self._announce, station.claim_time)
         self._courtesy = Courtesy(clock)
         self._hand = InHand()
 

@@ -20,10 +20,11 @@ from celery_pyncette.stores.writes import write_as_holder
 class Settling:
     """``leaving``: this process ends, and what it did not send is ready at once for the others."""
 
-    def __init__(self, definitions: Definitions, writing: Writing, announce: Announcer) -> None:
+    def __init__(self, definitions: Definitions, writing: Writing, announce: Announcer, claim_time: int) -> None:
         self._definitions = definitions
         self._writing = writing
         self._announce = announce
+        self._claim_time = claim_time
         self.leaving = False
 
     def settle(self, store: Store, steps: Sequence[Step]) -> None:
@@ -49,6 +50,7 @@ class Settling:
                 write = self._settled(step, stored, max(self._writing.now, read_at))
             except Exception as error:  # noqa: BLE001 - a schedule may be any class of the user's
                 self._announce.entry_failed(stored, error)
+                self._writing.ready_at(Instant(self._writing.now + self._claim_time))
                 return None
             self._writing.note(write)
             return write

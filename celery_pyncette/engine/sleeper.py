@@ -70,6 +70,7 @@ class Sleeper:
             except StoreError as error:
                 logger.debug("wake_ups_interrupted: %s", error)
             except Exception as error:  # noqa: BLE001 - the beat goes on without
+                pause = ASK_AGAIN_AFTER
                 logger.warning("wake_ups_interrupted: %s: %s", type(error).__name__, error)
             if not self._stopped:
                 self._clock.sleep(pause)
