@@ -105,6 +105,8 @@ class Conductor:
             dispatcher = self._dispatcher or self._start()
             if self._broker_answers():
                 claimed, sent, wait = self._work(dispatcher, started_at)
+            else:
+                dispatcher.claims_nothing()
             self._keep()
         except StoreUnavailable as problem:
             error = problem

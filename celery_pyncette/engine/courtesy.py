@@ -29,7 +29,7 @@ class Courtesy:
         self._until = -math.inf
 
     def not_answered(self) -> None:
-        """A claim could not be made."""
+        """A claim could not be made, or was not: nothing is known of the store."""
         self._away = True
 
     def answered(self, asked_at: float) -> None:

@@ -75,6 +75,10 @@ class Dispatcher:
             self._courtesy.not_answered()
             raise
 
+    def claims_nothing(self) -> None:
+        """There is no broker: whether the store is away, too, as where one server is both, nobody sees."""
+        self._courtesy.not_answered()
+
     def _cycle(self, lane: Lane) -> Cycled:
         self._settle(self._store)
         station, writing = self._station, self._writing

@@ -11,8 +11,9 @@ from celery_pyncette.core.policies import Delivery, Overlap, Rules
 from celery_pyncette.core.records import Key
 from celery_pyncette.core.starts import Delivery as Handed
 from celery_pyncette.core.starts import Granted, start
+from celery_pyncette.engine.conductor import Conductor, Post
 from celery_pyncette.engine.courtesy import SPEAK_FIRST
-from celery_pyncette.events import Repeated, UsedUp
+from celery_pyncette.events import Observers, Repeated, UsedUp
 from celery_pyncette.stores.protocol import ClaimBatch, ClaimRequest
 from celery_pyncette.stores.writes import change_of
 from tests.engine.desk import Desk, dynamic
@@ -68,6 +69,25 @@ def test_a_run_whose_lease_ended_while_the_store_was_away_is_left_to_its_worker_
     assert run.is_running
     assert not running.given_up
     running.cycles(2.0)
+    assert running.given_up
+
+
+def test_without_a_broker_nothing_is_claimed_and_the_store_may_have_been_away_too() -> None:
+    running = Running()
+    desk = running.desk
+    post = Post(
+        namespace="ns", store_name="memory", owner="beat-2", fingerprint="", store_id="s", about={}, last_runs=dict
+    )
+    conductor = Conductor(post, desk.store, desk.book, desk.publisher, Observers([desk.events]), desk.clock)
+    conductor.tick()
+    desk.publisher.up = False
+    conductor.tick()
+    desk.clock.advance(40.0)
+    desk.publisher.up = True
+    conductor.tick()
+    assert not running.given_up
+    desk.clock.advance(SPEAK_FIRST)
+    conductor.tick()
     assert running.given_up
 
 
