@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -86,13 +87,15 @@ class Fleet:
     def ended(self) -> set[tuple[str, float]]:
         return {(line["entry"], line["due"]) for line in self.lines("ended")}
 
-    def one_busy(self, after: int) -> dict[str, Any]:
-        """Wait until so many have ended, then until one more has begun and goes on; what it said."""
+    def one_busy(self, after: int, for_seconds: float = 0.0) -> dict[str, Any]:
+        """Wait until so many have ended, then until one more has gone on for so long; what it said."""
         self.until(lambda: len(self.lines("ended")) >= after, f"{after} have ended")
 
         def busy() -> dict[str, Any] | None:
             over = {line["id"] for line in self.lines("ended")}
-            return next((line for line in reversed(self.lines("began")) if line["id"] not in over), None)
+            long_ago = time.time() - for_seconds
+            began = [line for line in reversed(self.lines("began")) if line["at"] <= long_ago]
+            return next((line for line in began if line["id"] not in over), None)
 
         found = wait_until(busy, PATIENCE, self.workshop.processes.tails, every=0.02)
         assert found is not None
