@@ -1,0 +1,108 @@
+"""Ten processes schedule, change, pause and remove the same names at random, while two beats run and one is killed.
+
+Half of the names are *steady*: changed, but never paused or removed, with one schedule; each of their due times counts.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.churn import account
+from tests.churn.account import Change, Ran
+from tests.churn.plan import kind_of
+from tests.churn.stage import Stage, until
+from tests.support.brokers import Broker
+from tests.support.process import Processes
+
+pytestmark = pytest.mark.faults
+
+#: What a beat that dies may have in hand.
+CHUNK = 50
+SHORT = {"seconds": 5, "names": 60, "kill_every": 3}
+LONG = {"seconds": 60, "names": 1000, "kill_every": 10}
+CASES = [
+    pytest.param("redis", SHORT, id="redis-short", marks=pytest.mark.store("redis")),
+    *(
+        pytest.param(store, LONG, id=store, marks=[pytest.mark.store(store), pytest.mark.full_matrix])
+        for store in ("redis", "postgresql", "mariadb", "redis-cluster")
+    ),
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("store", "size"), CASES)
+def test_after_the_churn_all_adds_up(
+    store: str, size: dict[str, int], request, tmp_path: Path, processes: Processes, redis_broker: Broker
+):
+    url = str(request.getfixturevalue(f"{store.replace('-', '_')}_url"))
+    stage = Stage(tmp_path, processes, url, redis_broker)
+    stage.begin()
+    stage.churn(writers=10, **size)
+    changes, final, now = stage.changes(), stage.final(), time.time() * 1000
+    assert stage.kills > 0
+    assert len({change.verb for change in changes if change.done}) == 4
+    assert account.wrong_definitions(changes, final) == []
+    assert account.wrong_pauses(changes, final) == []
+
+    expected = account.expected(changes, now)
+    assert expected
+    until(lambda: not _missed(expected, stage.runs(), "at_least_once"), lambda: _some_of(expected, stage))
+    runs = stage.runs()
+    sys.stdout.write(
+        f"{len(changes)} changes, {stage.kills} kills, {len(final)} entries in the end; of {len(expected)} occurrences "
+        f"that must be, at most once lost {len(_missed(expected, runs, 'at_most_once'))}; {len(runs)} runs, "
+        f"{len(account.copies(runs))} of them copies\n"
+    )
+    _check_runs(changes, runs, stage.kills)
+    _check_losses(expected, stage)
+    _check_nothing_is_left(stage)
+
+
+def _check_runs(changes: list[Change], runs: list[Ran], kills: int) -> None:
+    """At most once, and with its own definition; a beat that dies may send again what need not be sent only once."""
+    assert account.ghosts(changes, runs) == []
+    assert account.in_pauses(changes, runs) == []
+    assert account.off_their_times(changes, runs) == []
+    again = account.copies(runs)
+    assert [each for each in again if kind_of(each[0]).delivery == "at_most_once" or kind_of(each[0]).aware] == []
+    assert len(again) <= CHUNK * kills
+
+
+def _missed(expected: set[tuple[str, int]], runs: list[Ran], delivery: str) -> set[tuple[str, int]]:
+    due = {each for each in expected if kind_of(each[0]).delivery == delivery}
+    return due - {run.occurrence for run in runs}
+
+
+def _some_of(expected: set[tuple[str, int]], stage: Stage) -> str:
+    return f"missed: {sorted(_missed(expected, stage.runs(), 'at_least_once'))[:10]} of {len(expected)}"
+
+
+def _check_losses(expected: set[tuple[str, int]], stage: Stage) -> None:
+    """What at most once has lost is a chunk per death, or it says so."""
+    until(stage.settled, "every run has ended")
+    records = stage.records()
+    missed = _missed(expected, stage.runs(), "at_most_once")
+    assert len(missed) <= CHUNK * stage.kills
+    given_up = {(record.spec.name, int(record.key.split("@")[1])) for record in records if record.dead is not None}
+    skipped = {record.spec.name: record.counters.skipped for record in records if record.key.startswith("d:")}
+    lost = Counter(name for name, _ in missed if kind_of(name).aware and kind_of(name).overlap == "forbid")
+    assert all(count <= skipped[name] for name, count in lost.items()), (lost, skipped)
+    silent = [each for each in missed if kind_of(each[0]).aware and kind_of(each[0]).overlap == "allow"]
+    assert set(silent) <= given_up
+    for record in records:
+        counters = record.counters
+        assert counters.expected == counters.started + counters.skipped + (record.run is not None), record
+
+
+def _check_nothing_is_left(stage: Stage) -> None:
+    """Without definitions there is nothing in the store but dead letters, and tombstones that go by themselves."""
+    stage.remove_all()
+    until(stage.settled, "every run has ended")
+    left = [record for record in stage.records() if record.dead is None and not record.removed]
+    assert left == []
+    stage.close()
