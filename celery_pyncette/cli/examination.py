@@ -11,7 +11,7 @@ from celery_pyncette.aware import check_ordinary_workers, gate_assumed
 from celery_pyncette.cli import checks
 from celery_pyncette.cli.beats import Beat, beats_of
 from celery_pyncette.cli.findings import Finding, ok, skipped, warning
-from celery_pyncette.cli.session import Session, sqlite_path
+from celery_pyncette.cli.session import Session
 from celery_pyncette.core.errors import ConfigurationError, PyncetteError, StoreError
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.partitions import META
@@ -20,6 +20,7 @@ from celery_pyncette.engine.keeping import MANIFEST, PRESENCE
 from celery_pyncette.engine.stale import STALE
 from celery_pyncette.rulebook import Rulebook
 from celery_pyncette.runtime import fingerprint
+from celery_pyncette.stores.files import sqlite_path
 from celery_pyncette.stores.protocol import ClaimRequest, Query, Store
 from celery_pyncette.translate import zone_of
 

@@ -12,6 +12,7 @@ from celery_pyncette.core.errors import ConfigurationError, PyncetteError, Schem
 from celery_pyncette.entries import StaticDefinitions
 from celery_pyncette.runtime import Runtime
 from celery_pyncette.settings import Settings
+from celery_pyncette.stores.files import sqlite_path
 from celery_pyncette.stores.protocol import Store
 from celery_pyncette.translate import StaticEntry, translate_all
 
@@ -73,14 +74,6 @@ class Session:
 def default_store_url(schedule: str) -> str:
     """Where a beat that was started with ``-s`` keeps its records."""
     return f"sqlite:///{Path(schedule).resolve().parent / DEFAULT_FILE}"
-
-
-def sqlite_path(url: str) -> Path | None:
-    """The file of an SQLite URL; None for every other."""
-    scheme, separator, rest = url.partition(":///")
-    if not separator or scheme.partition("+")[0].lower() != "sqlite":
-        return None
-    return Path(rest.partition("?")[0])
 
 
 def _load(app: Any) -> None:

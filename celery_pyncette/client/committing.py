@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +25,8 @@ def after_commit(session: Any, call: Call) -> None:
 
         after_commit(session, partial(schedule_task, send_mail, f"mail-{order.id}", execute_at=tomorrow))
 
-    A process that dies between the commit and the call loses the call. What it raises is raised to whoever commits,
-    after the commit.
+    A process that dies between the commit and the call loses the call. Each call is made, whatever another one raises;
+    the first error is raised to whoever commits, after that.
 
     :param session: a SQLAlchemy session, or Django's connection, or its alias (there, with no transaction: at once).
     :raises InvalidEntry: for anything else.
@@ -44,14 +45,60 @@ def after_commit(session: Any, call: Call) -> None:
 
 
 def _with_django(given: Any, call: Call) -> bool:
-    from django.db import transaction
+    from django.db import connections, transaction
 
     from celery_pyncette.stores.django.session import is_django
 
     if not isinstance(given, str) and not is_django(given):
         return False
-    transaction.on_commit(call, using=given if isinstance(given, str) else given.alias)
+    alias = given if isinstance(given, str) else given.alias
+    hooks: Hooks = vars(connections[alias]).setdefault("_" + _KEPT, Hooks())
+    transaction.on_commit(hooks.hook(call), using=alias)
     return True
+
+
+class Hooks:
+    """The calls that wait for the commit of one connection of Django's, which drops all that follow one that raises.
+
+    An error is kept until the last one is called. Django says to nobody which ones went with a savepoint: those are
+    referred to by nothing any more.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: weakref.WeakSet[_Hook] = weakref.WeakSet()
+        self._first: Exception | None = None
+
+    def hook(self, call: Call) -> Call:
+        """What Django is to call."""
+        if not self._waiting:
+            self._first = None
+        hook = _Hook(self, call)
+        self._waiting.add(hook)
+        return hook
+
+    def run(self, hook: _Hook) -> None:
+        """:raises Exception: by the last one: the first error; further ones, and those before the last, are logged."""
+        self._waiting.discard(hook)
+        try:
+            hook.call()
+        except Exception as error:
+            if self._waiting or self._first is not None:
+                logger.exception("after_commit: a call failed, the others are made: %s", _name(hook.call))
+            self._first = self._first or error
+        if not self._waiting and self._first is not None:
+            first, self._first = self._first, None
+            raise first
+
+
+class _Hook:
+    __slots__ = ("__weakref__", "_hooks", "call")
+
+    def __init__(self, hooks: Hooks, call: Call) -> None:
+        self._hooks = hooks
+        self.call = call
+
+    def __call__(self) -> None:
+        self._hooks.run(self)
 
 
 class Waiting:
@@ -104,11 +151,13 @@ def _call_all(calls: list[Call]) -> None:
             call()
         except Exception as error:
             if first is not None:
-                # Its arguments may be secrets.
-                what = getattr(call, "func", call)
-                logger.exception(
-                    "after_commit: another call failed, too: %s", getattr(what, "__qualname__", type(what))
-                )
+                logger.exception("after_commit: another call failed, too: %s", _name(call))
             first = first or error
     if first is not None:
         raise first
+
+
+def _name(call: Call) -> str:
+    """Without its arguments, which may be secrets."""
+    what = getattr(call, "func", call)
+    return str(getattr(what, "__qualname__", type(what)))

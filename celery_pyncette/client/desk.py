@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -16,6 +15,7 @@ from celery_pyncette.core.schedules import Cron, CronFields
 from celery_pyncette.reading import zone_of
 from celery_pyncette.rulebook import Rulebook
 from celery_pyncette.runtime import Runtime
+from celery_pyncette.stores.files import sqlite_path
 from celery_pyncette.stores.protocol import Meta, Store
 
 _ATTRIBUTE = "_pyncette_desk"
@@ -98,11 +98,3 @@ def desk_of(app: Celery) -> Desk:
 def seat(desk: Desk) -> None:
     """From now on the calls for its app go through ``desk``; for tests."""
     vars(desk.app)[_ATTRIBUTE] = desk
-
-
-def sqlite_path(url: str) -> Path | None:
-    """The file of an SQLite URL; None for every other."""
-    scheme, separator, rest = url.partition(":///")
-    if not separator or scheme.partition("+")[0].lower() != "sqlite":
-        return None
-    return Path(rest.partition("?")[0])

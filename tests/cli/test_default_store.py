@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from celery_pyncette.beat import default_store
-from celery_pyncette.cli.session import default_store_url, sqlite_path
+from celery_pyncette.cli.session import default_store_url
+from celery_pyncette.stores.files import sqlite_path
 
 
 @pytest.mark.parametrize("schedule", ["celerybeat-schedule", "state/schedule", "../up", "/var/lib/beat/schedule"])

@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import threading
 from datetime import datetime, timezone
 from functools import partial
+from pathlib import Path
 
 import django
 import pytest
 from celery import Celery
+from celery.bin.base import CLIContext
+from click.testing import CliRunner
 from django.conf import settings
 
 ENGINE, NAME, USER, HOST, PORT, DIRECTORY = sys.argv[1:7]
@@ -21,6 +25,7 @@ settings.configure(
     DATABASES={
         "default": {"ENGINE": ENGINE, "NAME": NAME, "USER": USER, "HOST": HOST, "PORT": PORT},
         "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": f"{DIRECTORY}/other.sqlite3"},
+        "absent": {"ENGINE": "django.db.backends.sqlite3", "NAME": f"{DIRECTORY}/absent.sqlite3"},
     },
     USE_TZ=True,
 )
@@ -30,6 +35,7 @@ from django.db import connection, connections, transaction  # noqa: E402
 
 from celery_pyncette import (  # noqa: E402
     InvalidEntry,
+    PyncetteError,
     WrongDatabase,
     after_commit,
     get_task,
@@ -40,6 +46,7 @@ from celery_pyncette import (  # noqa: E402
     schedule_task,
     unschedule_task,
 )
+from celery_pyncette.cli import pyncette  # noqa: E402
 from celery_pyncette.runtime import Runtime  # noqa: E402
 from celery_pyncette.stores.protocol import Founding, wake_ups_of  # noqa: E402
 from celery_pyncette.stores.sql.store import SqlStore  # noqa: E402
@@ -151,6 +158,54 @@ def a_call_waits_for_the_commit() -> None:
     assert done == ["kept"]
 
 
+def each_call_is_made_and_the_first_error_is_raised_after_all() -> None:
+    done = []
+
+    def fail(error: type[Exception]) -> None:
+        raise error
+
+    with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+        after_commit("default", partial(fail, ZeroDivisionError))
+        after_commit("default", partial(done.append, "second"))
+        after_commit("default", partial(fail, KeyError))
+        with rolled_back():
+            after_commit("default", partial(done.append, "lost"))
+            raise Undo
+        after_commit("default", partial(done.append, "last"))
+        done.append("committing")
+    assert done == ["committing", "second", "last"]
+    refused(ZeroDivisionError, "", lambda: after_commit("default", partial(fail, ZeroDivisionError)))
+    with transaction.atomic():
+        after_commit("default", partial(fail, KeyError))
+        with rolled_back():
+            after_commit("default", partial(done.append, "lost"))
+            raise Undo
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        after_commit("default", partial(done.append, "next"))
+    assert done[3:] == ["next"]
+
+    def the_last_one_is_lost() -> None:
+        with transaction.atomic():
+            after_commit("default", partial(fail, KeyError))
+            with rolled_back():
+                after_commit("default", partial(done.append, "lost"))
+                raise Undo
+
+    refused(KeyError, "", the_last_one_is_lost)
+
+
+def doctor_knows_a_file_when_it_sees_one() -> None:
+    answer = CliRunner().invoke(pyncette, ["doctor", "--json"], obj=CLIContext(app=app, no_color=True, workdir=None))
+    checks = {each["check"]: each["text"] for each in json.loads(answer.stdout)["checks"]}
+    assert ("sharing" in checks) == ("sqlite" in ENGINE), checks
+    assert ("goes by this host's clock" in checks["clock"]) == ("sqlite" in ENGINE), checks
+    lost = Celery("lost", broker="memory://", set_as_current=False)
+    lost.conf.update(pyncette_store_url="django://absent")
+    refused(PyncetteError, "there is no such file", lambda: get_task("x", app=lost))
+    assert not Path(DIRECTORY, "absent.sqlite3").exists()
+
+
 def refused(kind: type[Exception], words: str, call) -> None:
     with pytest.raises(kind, match=words):
         call()
@@ -165,6 +220,8 @@ for check in (
     a_connection_may_be_given_and_another_database_is_told,
     a_wake_up_is_heard_after_the_commit,
     a_call_waits_for_the_commit,
+    each_call_is_made_and_the_first_error_is_raised_after_all,
+    doctor_knows_a_file_when_it_sees_one,
 ):
     check()
     sys.stdout.write(f"{check.__name__}\n")

@@ -19,4 +19,4 @@ def test_what_is_scheduled_in_a_transaction_is_a_part_of_it(kind: str, request: 
     command = [sys.executable, "-m", "tests.django_store.script", *where, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 7
+    assert len(done.stdout.splitlines()) == 9

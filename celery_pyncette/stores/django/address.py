@@ -16,6 +16,11 @@ from celery_pyncette.core.errors import ConfigurationError
 _OWN = {"isolation_level", "pool", "server_side_binding", "assume_role", "cursor_factory", "client_encoding"}
 
 
+def alias_of(url: str) -> str:
+    """The alias in ``django://<alias>``; ``django://`` is ``default``."""
+    return url.partition("://")[2].strip("/") or "default"
+
+
 def connection_of(alias: str) -> Any:
     """Django's connection of this thread. :raises ConfigurationError: for an unknown alias, or without settings."""
     try:

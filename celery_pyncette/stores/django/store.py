@@ -9,7 +9,7 @@ from typing import Any
 from celery_pyncette.clock import Clock
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Key
-from celery_pyncette.stores.django.address import connection_of, url_of
+from celery_pyncette.stores.django.address import alias_of, connection_of, url_of
 from celery_pyncette.stores.django.session import DjangoSession
 from celery_pyncette.stores.protocol import (
     Applied,
@@ -39,7 +39,7 @@ class DjangoStore:
     """
 
     def __init__(self, url: str, namespace: str, *, timeout: float = 5.0, clock: Clock | None = None) -> None:
-        self.alias = url.partition("://")[2].strip("/") or "default"
+        self.alias = alias_of(url)
         self.own = SqlStore(url_of(self.alias), namespace, timeout=timeout, clock=clock)
         self.own.shown = f"django://{self.alias}"
         self.namespace = namespace
