@@ -11,6 +11,7 @@ from celery_pyncette.clock import Clock, new_id
 from celery_pyncette.core.errors import NamespaceInUse, SchemaMismatch, StoreError, StoreUnavailable
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Lane
+from celery_pyncette.engine.courtesy import Courtesy
 from celery_pyncette.engine.definitions import Definitions
 from celery_pyncette.engine.dispatcher import Dispatcher
 from celery_pyncette.engine.keeping import KEEP_EVERY, Neighbours
@@ -84,6 +85,7 @@ class Conductor:
         self._observers = observers
         self._clock = clock
         self._results = results
+        self._courtesy = Courtesy(clock)
         self._dispatcher: Dispatcher | None = None
         self._keep_at = 0.0
         self._look_at = {Lane.ENTRIES: 0.0, Lane.DELAYED: 0.0}
@@ -112,6 +114,7 @@ class Conductor:
                 dispatcher.claims_nothing()
             self._keep()
         except StoreUnavailable as problem:
+            self._courtesy.not_answered()
             error = problem
         except SchemaMismatch as problem:
             self._dispatcher = None  # tables that were dropped are made again at the next tick
@@ -132,7 +135,9 @@ class Conductor:
     def _start(self) -> Dispatcher:
         post = self._post
         founding = Founding(fingerprint=post.fingerprint, partitions=post.partitions, store_id=post.store_id)
+        asked_at = self._clock.monotonic()
         meta = self._store.prepare(founding if post.create else None)
+        self._courtesy.waited(asked_at)
         if meta.fingerprint != post.fingerprint:
             raise NamespaceInUse(
                 f"namespace {post.namespace!r} in {post.store_name} belongs to {meta.fingerprint!r}, and this is "
@@ -154,6 +159,7 @@ class Conductor:
             self._observers,
             self._clock,
             self._results,
+            self._courtesy,
         )
         self._keep_at = self._clock.monotonic() + KEEP_EVERY / 1000
         self._observers.see(

@@ -3,6 +3,9 @@
 While a store is away leases end and nobody can renew them. Once it is back, a beat and the workers ask at the same
 time; a beat that came first would send again what still runs. This is no rule that safety rests on: a late worker is
 refused all the same.
+
+A beat that starts is none the wiser, unless the store kept it waiting: leases that ended before its start are those
+of lost workers, as after any restart of a beat.
 """
 
 from __future__ import annotations
@@ -31,6 +34,10 @@ class Courtesy:
     def not_answered(self) -> None:
         """A claim could not be made, or was not: nothing is known of the store."""
         self._away = True
+
+    def waited(self, asked_at: float) -> None:
+        """Another question, asked at this monotonic time, was answered."""
+        self._away = self._away or self._clock.monotonic() - asked_at >= _LONG
 
     def answered(self, asked_at: float) -> None:
         """A claim that was made at this monotonic time was answered."""

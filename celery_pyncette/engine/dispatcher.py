@@ -49,6 +49,7 @@ class Dispatcher:
         observers: Observers,
         clock: Clock,
         results: Results | None = None,
+        courtesy: Courtesy | None = None,
     ) -> None:
         self._station = station
         self._store = store
@@ -60,7 +61,7 @@ class Dispatcher:
         self._writing = Writing()
         self._deciding = Deciding(store, definitions, neighbours, self._announce)
         self._settling = Settling(definitions, self._writing, self._announce, station.claim_time)
-        self._courtesy = Courtesy(clock)
+        self._courtesy = courtesy or Courtesy(clock)
         self._hand = InHand()
 
     def cycle(self, lane: Lane) -> Cycled:

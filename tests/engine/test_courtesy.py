@@ -14,7 +14,7 @@ from celery_pyncette.core.starts import Granted, start
 from celery_pyncette.engine.conductor import Conductor, Post
 from celery_pyncette.engine.courtesy import SPEAK_FIRST
 from celery_pyncette.events import Observers, Repeated, UsedUp
-from celery_pyncette.stores.protocol import ClaimBatch, ClaimRequest
+from celery_pyncette.stores.protocol import ClaimBatch, ClaimRequest, Founding, Meta
 from celery_pyncette.stores.writes import change_of
 from tests.engine.desk import Desk, dynamic
 
@@ -54,6 +54,13 @@ class Running:
             self.desk.cycle()
             self.desk.clock.advance(0.5)
 
+    def another_beat(self) -> Conductor:
+        post = Post(
+            namespace="ns", store_name="memory", owner="beat-2", fingerprint="", store_id="s", about={}, last_runs=dict
+        )
+        desk = self.desk
+        return Conductor(post, desk.store, desk.book, desk.publisher, Observers([desk.events]), desk.clock)
+
     @property
     def given_up(self) -> bool:
         return bool(self.desk.events.of(Repeated) or self.desk.events.of(UsedUp))
@@ -74,11 +81,7 @@ def test_a_run_whose_lease_ended_while_the_store_was_away_is_left_to_its_worker_
 
 def test_without_a_broker_nothing_is_claimed_and_the_store_may_have_been_away_too() -> None:
     running = Running()
-    desk = running.desk
-    post = Post(
-        namespace="ns", store_name="memory", owner="beat-2", fingerprint="", store_id="s", about={}, last_runs=dict
-    )
-    conductor = Conductor(post, desk.store, desk.book, desk.publisher, Observers([desk.events]), desk.clock)
+    desk, conductor = running.desk, running.another_beat()
     conductor.tick()
     desk.publisher.up = False
     conductor.tick()
@@ -88,6 +91,35 @@ def test_without_a_broker_nothing_is_claimed_and_the_store_may_have_been_away_to
     assert not running.given_up
     desk.clock.advance(SPEAK_FIRST)
     conductor.tick()
+    assert running.given_up
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "kept waiting"])
+def test_a_beat_that_starts_while_the_store_is_away_waits_too(refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = Running()
+    conductor, store, clock = running.another_beat(), running.desk.store, running.desk.clock
+    prepare = store.prepare
+
+    def away(founding: Founding | None) -> Meta:
+        clock.advance(40.0)
+        if refused:
+            raise StoreUnavailable("it is away")
+        return prepare(founding)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "prepare", away)
+        conductor.tick()
+    conductor.tick()
+    assert not running.given_up
+    clock.advance(SPEAK_FIRST)
+    conductor.tick()
+    assert running.given_up
+
+
+def test_a_beat_that_starts_while_the_store_answers_takes_an_ended_lease_for_what_it_is() -> None:
+    running = Running()
+    running.desk.clock.advance(40.0)
+    running.another_beat().tick()
     assert running.given_up
 
 
