@@ -27,6 +27,11 @@ def forget(app: Celery) -> None:
     _apps.discard(_real(app))
 
 
+def remembered() -> list[Celery]:
+    """All that :func:`remember` was told of, in no order."""
+    return list(_apps)
+
+
 def choose(app: Celery | None = None, task: object = None) -> Celery:
     """``app`` itself; else the app of ``task``, if that is a task of one app; else the only one that is remembered.
 
@@ -36,7 +41,7 @@ def choose(app: Celery | None = None, task: object = None) -> Celery:
         return _real(app)
     if isinstance(task, Task) and not _is_shared(task):
         return _real(task.app)
-    known = list(_apps)
+    known = remembered()
     if len(known) == 1:
         return known[0]
     if not known:

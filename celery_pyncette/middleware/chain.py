@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -77,6 +78,14 @@ class Chain:
             self._defined.append(middleware)
             self._by_task = {}
 
+    def arrange(self, labels: Sequence[str]) -> None:
+        """Put them in this order: modules may have been imported in another one. What is not named comes last."""
+        with self._lock:
+            free = list(self._defined)
+            named = [_take(free, label) for label in labels]
+            self._defined = [middleware for middleware in named if middleware is not None] + free
+            self._by_task = {}
+
     def candidates(self, task_name: str) -> tuple[Middleware, ...]:
         """Those that may want something of this task."""
         found = self._by_task.get(task_name)
@@ -91,3 +100,10 @@ class Chain:
         for middleware in self.candidates(what.task_name):
             if middleware.filter.by_task_alone or middleware.filter.fits(what):
                 into.add(entered(middleware, what))
+
+
+def _take(free: list[Middleware], label: str) -> Middleware | None:
+    for index, middleware in enumerate(free):
+        if middleware.label == label:
+            return free.pop(index)
+    return None

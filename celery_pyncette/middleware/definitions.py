@@ -11,17 +11,24 @@ from typing import Any
 
 from celery_pyncette.core.errors import ConfigurationError
 from celery_pyncette.middleware.filters import Filter
+from celery_pyncette.origins import defining_module
 
 Make = Callable[[Any], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Middleware:
-    """One middleware: its name for errors, what makes its context manager, what it is for."""
+    """Its name for errors, what makes its context manager, what it is for, the module that defines it."""
 
     name: str
     make: Make
     filter: Filter
+    module: str
+
+    @property
+    def label(self) -> str:
+        """What it is called in every process of the app."""
+        return f"{self.module}:{self.name}"
 
 
 def read_middleware(given: Any, filter: Filter) -> Middleware:  # noqa: A002 - what it is
@@ -37,7 +44,7 @@ def read_middleware(given: Any, filter: Filter) -> Middleware:  # noqa: A002 - w
         )
     _check_argument(name, given)
     make: Make = contextlib.contextmanager(given) if _is_generator(given) else given
-    return Middleware(name=name, make=make, filter=filter)
+    return Middleware(name=name, make=make, filter=filter, module=defining_module())
 
 
 def name_of(given: Any) -> str:

@@ -14,6 +14,7 @@ import celery_pyncette
 from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.records import Ticket
 from celery_pyncette.engine.keeping import KEEP_EVERY
+from celery_pyncette.worker.adopting import adopt, include, tell, word_of_a_child
 from celery_pyncette.worker.celery_internals import STOCK_REQUEST, rebuild_tracer, when_an_app_is_finalized
 from celery_pyncette.worker.endings import UNKNOWN_TASK
 from celery_pyncette.worker.gate import delivery_of
@@ -73,13 +74,14 @@ def _app_is_finalized(sender: Celery, **_: Any) -> None:
 def _worker_begins(sender: Any, **_: Any) -> None:
     """In the main process, before the pool is made; a child that is spawned imports what the app includes."""
     install(sender.app)
-    included = tuple(sender.app.conf.include)
-    if AUTOLOAD not in included:
-        sender.app.conf.include = (*included, AUTOLOAD)
+    include(sender.app, (AUTOLOAD,))
+    tell(sender.app)
 
 
 def _child_begins(**_: Any) -> None:
-    install(current_app._get_current_object())
+    app = current_app._get_current_object()
+    adopt(app)
+    install(app)
 
 
 def _message_is_sent(headers: Any = None, **_: Any) -> None:
@@ -131,10 +133,15 @@ def _child_ends(**_: Any) -> None:
 
 def _worker_ends(sender: Any, **_: Any) -> None:
     """Not called when a worker is shut down cold: then its leases end by themselves."""
+    app = sender.app if hasattr(sender, "app") else current_app._get_current_object()
+    word = word_of_a_child(app)
+    if word is not None:
+        logger.critical("worker_stopped: a process that this worker had started could not go on: %s", word)
+        sender.exitcode = 1
     presence = _presences.pop(os.getpid(), None)
     if presence is None:
         return
-    office = office_of(sender.app if hasattr(sender, "app") else current_app._get_current_object())
+    office = office_of(app)
     office.keeper.flush(_LAST_WORDS)
     try:
         presence.leave(office.store)

@@ -12,6 +12,9 @@ from celery_pyncette import Pyncette
 from celery_pyncette.middleware.registry import attach
 from celery_pyncette.worker import hooks
 from tests.worker.bench import Bench
+from tests.worker.conftest import quiet_broker, quiet_redis, workshop
+
+__all__ = ["quiet_broker", "quiet_redis", "workshop"]
 
 
 @pytest.fixture

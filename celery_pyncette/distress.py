@@ -1,0 +1,59 @@
+"""How a process that a worker has started gives up: the worker stops too, instead of starting it again and again.
+
+The worker draws up a line in its main process; it is plain data, and travels with the configuration of the app. Its
+path names a file that does not exist, which no one can guess: only who gives up makes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from celery_pyncette.clock import new_id
+
+logger = logging.getLogger(__name__)
+
+Line = Mapping[str, Any]
+
+
+def open_line() -> dict[str, Any]:
+    """A line to this process."""
+    return {"pid": os.getpid(), "path": str(Path(tempfile.gettempdir(), f"pyncette-{new_id()}{new_id()}"))}
+
+
+def give_up(problem: str, line: Line | None) -> NoReturn:
+    """Say why, have the worker stop that has started this process, and end it.
+
+    :raises SystemExit: with status 1; no handler of a Celery signal swallows it.
+    """
+    logger.critical("%s; this process ends", problem)
+    if line is not None and line["pid"] == os.getppid() and _first(problem, line["path"]):
+        os.kill(line["pid"], signal.SIGTERM)
+    raise SystemExit(1)
+
+
+def _first(problem: str, path: str) -> bool:
+    """Leave a word; whether nobody else has."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(file, "w", encoding="utf-8") as word:
+        word.write(problem)
+    return True
+
+
+def heard(line: Line) -> str | None:
+    """What a process has said that gave up; it is asked for once."""
+    path = Path(line["path"])
+    try:
+        word = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    path.unlink(missing_ok=True)
+    return word
