@@ -45,7 +45,9 @@ def lag(contestant: Any, per_second: int, idle: int, seconds: int, together: boo
     contestant.load(list(dues(start, count, per_second)), FAR, idle)
     scheduler = contestant.scheduler()
     heard: Any = multiprocessing.Queue()
-    listener = multiprocessing.Process(target=_listen, args=(contestant.app.conf.broker_url, count, heard), daemon=True)
+    listener = multiprocessing.Process(
+        target=lags_heard, args=(contestant.app.conf.broker_url, count, heard), daemon=True
+    )
     listener.start()
     while time.time() * 1000 < start - 500:
         time.sleep(max(0.0, min(0.2, scheduler.tick())))
@@ -63,7 +65,7 @@ def lag(contestant: Any, per_second: int, idle: int, seconds: int, together: boo
     }
 
 
-def _listen(broker: str, count: int, heard: Any) -> None:
+def lags_heard(broker: str, count: int, heard: Any) -> None:
     """Take messages off the queue, and note how long after its due time (its argument) each came."""
     import base64
 
