@@ -53,7 +53,7 @@ def lag(contestant: Any, per_second: int, idle: int, seconds: int, together: boo
         time.sleep(max(0.0, min(0.2, scheduler.tick())))
     cpu = time.process_time()
     while time.time() * 1000 < start + seconds * 1000 + 1_000:
-        time.sleep(max(0.0, scheduler.tick()))
+        time.sleep(max(0.0, min(1.0, scheduler.tick())))
     cpu = time.process_time() - cpu
     lags = sorted(heard.get(timeout=60))
     listener.join(timeout=10)
