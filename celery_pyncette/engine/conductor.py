@@ -36,8 +36,9 @@ from celery_pyncette.stores.protocol import Founding, Meta, Store
 _TICK_FOR = 1.0
 #: The stale entries are looked for in every n-th keeping.
 _SWEEP_EVERY = 6
-#: From a claim that found something to the next one of its lane, in milliseconds: what is due meanwhile shares that
-#: one's cost. An entry that is alone is sent at its time; among a hundred a second one is 25 ms late, for half the CPU.
+#: After a cycle that sent less than a whole batch, until the next one of its lane, milliseconds: what is due meanwhile
+#: shares that one's cost. An entry that is alone is sent at its time; among a hundred a second one is 25 ms late, for
+#: half the CPU.
 _GATHER_FOR = 50
 
 
@@ -186,7 +187,7 @@ class Conductor:
                     self._found_again()
                     return claimed, sent, 0
                 wait = min(done.wait_ms, self._post.poll_interval)
-                if done.claimed and wait > 0:
+                if done.sent and done.claimed < self._post.batch_size:
                     wait = max(wait, _GATHER_FOR)
                 self._look_at[lane] = self._clock.monotonic() + wait / 1000
             now = self._clock.monotonic()

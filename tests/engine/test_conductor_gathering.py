@@ -46,6 +46,16 @@ def test_those_that_come_soon_after_another_are_sent_together(desk: Desk) -> Non
     ]
 
 
+def test_so_are_those_that_came_due_while_the_first_was_sent(desk: Desk) -> None:
+    desk.schedule(dynamic("first"), due_in=400)
+    desk.schedule(dynamic("soon"), due_in=405)
+    desk.schedule(dynamic("later"), due_in=440)
+    desk.publisher.before_each(lambda number, message: desk.clock.advance(0.01))
+    sent = live(desk, ticking(desk), 900)
+    assert [name for _, name in sent] == ["first", "soon", "later"]
+    assert sent[1][0] == sent[2][0]
+
+
 def test_a_full_batch_is_not_waited_after(desk: Desk) -> None:
     desk.schedule(*(dynamic(f"number {n}") for n in range(250)), due_in=400)
     sent = live(desk, ticking(desk), 900)
