@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 from celery import Celery
 
 from celery_pyncette import apps
+from celery_pyncette.client.methods import Calls
 from celery_pyncette.delay import interceptor
 from celery_pyncette.middleware.chain import Chain
 from celery_pyncette.middleware.definitions import read_middleware
@@ -19,7 +20,7 @@ Given = TypeVar("Given", bound=Callable[..., Any])
 _extended: list[Celery] = []
 
 
-class Pyncette:
+class Pyncette(Calls):
     """The extension; say it where the app is made.
 
     ::
@@ -28,7 +29,7 @@ class Pyncette:
         pyncette = Pyncette(app)
 
     It changes no entry: workers gain the gate, result-aware runs are opted into by settings. Nothing of
-    the configuration is read before a worker, beat or client needs it.
+    the configuration is read before a worker, beat or client needs it. The client calls are its methods, too.
     """
 
     def __init__(self, app: Celery | None = None) -> None:

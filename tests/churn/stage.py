@@ -19,7 +19,7 @@ from tests.support.brokers import Broker
 from tests.support.process import Process, Processes
 from tests.support.wait import wait_until
 
-PATIENCE = 60.0
+PATIENCE = 90.0
 CLAIM_TIME = 4
 PROJECT = """\
 import json

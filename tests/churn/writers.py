@@ -20,7 +20,7 @@ from celery_pyncette import InvalidEntry, TaskState, pause_task, resume_task, sc
 from tests.churn.plan import interval_of, kind_of, name_of
 
 #: Seconds between two changes by one writer, at most.
-PAUSE = 0.02
+PAUSE = 0.05
 
 
 class Writer:
