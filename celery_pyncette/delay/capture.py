@@ -97,8 +97,9 @@ class ParkingProducer:
             frame = pack(message)
         except (TypeError, ValueError) as error:
             return f"its headers cannot be kept: {error}"
-        if len(frame) > desk.settings.max_payload:
-            return f"it has {len(frame)} bytes, more than pyncette_max_payload ({desk.settings.max_payload})"
+        size, most = max(len(frame), len(message.body)), desk.settings.max_payload
+        if size > most:
+            return f"it has {size} bytes, more than pyncette_max_payload ({most})"
         task_id, retries = str(message.headers["id"]), retries_of(message.headers)
         key = key_of(task_id, retries)
         if len(key.encode()) > LONGEST_KEY or "\0" in key:

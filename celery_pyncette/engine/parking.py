@@ -1,8 +1,11 @@
 """A finished message that waits for its time: packed into a one-shot record, and back.
 
-The body stays as it is. Everything else (headers, properties, what is to be declared) is JSON, deflated
-against the words that every Celery message has and against the body, which most headers repeat in part.
-A frame is: format byte, length of the deflated part in four bytes, the deflated part, the body.
+Headers, properties and what is to be declared are JSON, deflated against the words that every Celery message has and
+against the body, which most headers repeat in part. The body itself is deflated where it is large and shrinks by it.
+A frame is: format byte, length of the deflated headers in four bytes, the deflated headers, and
+
+- in format 1 the body as it is;
+- in format 2 the length of the body in four bytes, and the body, deflated.
 """
 
 from __future__ import annotations
@@ -28,8 +31,12 @@ LONGEST_KEY = 600
 #: A message that is due earlier than this may be gone before its parking is asked for a second time, because an answer
 #: was lost: it leaves a tombstone. All others leave nothing.
 QUICK = 10_000
-_FORMAT = 1
-_HEAD = 5
+_RAW, _DEFLATED = 1, 2
+_HEAD, _LENGTH = 5, 4
+#: Smaller bodies stay as they are: it would take time and save little.
+_LARGE = 1024
+#: Larger ones, too, and no frame may claim more: what is read must not fill the memory of whoever reads it.
+MOST = 64 * 1024 * 1024
 #: So much of the body helps to deflate the rest; a window of zlib is 32 KiB.
 _NEAR = 24_000
 #: Part of the format: another text needs another format byte.
@@ -114,20 +121,20 @@ def pack(message: Message) -> bytes:
     """The message as bytes. :raises TypeError, ValueError: if a header or property is neither JSON nor a known type."""
     told = [dict(message.headers), dict(message.sending), [dict(one) for one in message.declare], message.queue]
     text = json.dumps(to_plain(told), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _near(message.body))
-    told_short = deflate.compress(text) + deflate.flush()
-    return bytes([_FORMAT]) + len(told_short).to_bytes(4, "big") + told_short + message.body
+    told_short = _deflated(text, 9, _near(message.body))
+    form, body = _packed(message.body)
+    return bytes([form]) + len(told_short).to_bytes(4, "big") + told_short + body
 
 
 def unpack(frame: bytes) -> Message:
     """The message of such bytes. :raises ValueError: if they are none."""
-    if not _is_frame(frame):
+    if len(frame) < _HEAD or frame[0] not in (_RAW, _DEFLATED):
         raise ValueError("it is not a parked message of a format that this release knows")
     ends = _HEAD + int.from_bytes(frame[1:_HEAD], "big")
-    body = frame[ends:]
+    body = frame[ends:] if frame[0] == _RAW else _unpacked(frame[ends:])
     inflate = zlib.decompressobj(-15, _near(body))
     try:
-        text = inflate.decompress(frame[_HEAD:ends])
+        text = inflate.decompress(frame[_HEAD:ends], MOST)
         told = json.loads(text)
         headers, sending, declare, queue = of_plain(told) if SIGN_IN_JSON in text else told
     except (zlib.error, ArithmeticError, LookupError, TypeError, RecursionError) as error:
@@ -135,12 +142,36 @@ def unpack(frame: bytes) -> Message:
     return Message(body=body, headers=headers, sending=sending, declare=tuple(declare), queue=queue)
 
 
+def _packed(body: bytes) -> tuple[int, bytes]:
+    """The format of a frame with this body, and what stands in its place."""
+    if _LARGE < len(body) <= MOST:
+        short = len(body).to_bytes(_LENGTH, "big") + _deflated(body, 6)
+        if len(short) < len(body):
+            return _DEFLATED, short
+    return _RAW, body
+
+
+def _unpacked(short: bytes) -> bytes:
+    length = int.from_bytes(short[:_LENGTH], "big")
+    if length > MOST:
+        raise ValueError(f"its body would have {length} bytes, more than {MOST}")
+    inflate = zlib.decompressobj(-15)
+    try:
+        body = inflate.decompress(short[_LENGTH:], length + 1)
+    except zlib.error as error:
+        raise ValueError(f"its body cannot be read: {error}") from error
+    if len(body) != length or not inflate.eof or inflate.unused_data:
+        raise ValueError(f"its body has not the {length} bytes that it had")
+    return body
+
+
+def _deflated(text: bytes, level: int, near: bytes = b"") -> bytes:
+    deflate = zlib.compressobj(level, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, near)
+    return deflate.compress(text) + deflate.flush()
+
+
 def _near(body: bytes) -> bytes:
     return body[:_NEAR] + _WORDS
-
-
-def _is_frame(frame: bytes | None) -> bool:
-    return frame is not None and len(frame) >= _HEAD and frame[0] == _FORMAT
 
 
 def record_of(message: Message, frame: bytes, waiting: Waiting, now: Instant, generation: str) -> Record:

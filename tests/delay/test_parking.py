@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import uuid
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
@@ -67,21 +69,71 @@ def test_what_cannot_come_back_is_refused(value: Any):
 @given(st.binary(max_size=200), st.dictionaries(NAMES, VALUES, max_size=6), st.dictionaries(NAMES, VALUES, max_size=4))
 def test_messages_come_back(body: bytes, headers: dict[str, Any], sending: dict[str, Any]):
     message = Message(body=body, headers=headers, sending=sending, declare=({"name": "q"},), queue="q")
-    frame = pack(message)
-    assert frame.endswith(body)
-    assert unpack(frame) == message
-
-
-@pytest.mark.parametrize("size", [0, 23_999, 24_000, 70_000])
-def test_bodies_of_every_size_come_back(size: int):
-    body = bytes(range(256)) * (size // 256 + 1)
-    message = Message(body=body[:size], headers={"argsrepr": "x" * 1000}, sending={})
     assert unpack(pack(message)) == message
 
 
-@given(st.binary(max_size=60))
-def test_rubbish_is_a_value_error(frame: bytes):
-    for bad in (frame, b"\x01" + frame, pack(Message(body=b"b", headers={}, sending={}))[:-4] + frame):
+def plain(body: bytes) -> Message:
+    return Message(body=body, headers={"argsrepr": "x" * 1000}, sending={})
+
+
+@pytest.mark.parametrize("size", [0, 1024, 1025, 23_999, 24_000, 70_000])
+def test_bodies_of_every_size_come_back(size: int):
+    body = bytes(range(256)) * (size // 256 + 1)
+    for message in (plain(body[:size]), plain(random.Random(size).randbytes(size))):
+        assert unpack(pack(message)) == message
+
+
+def test_large_bodies_are_deflated():
+    body = json.dumps([[{"order": number, "note": "leave it at the door"} for number in range(250)], {}, {}]).encode()
+    assert len(body) > 10_000
+    assert len(pack(plain(body))) < len(body) / 3
+
+
+@pytest.mark.parametrize("body", [b"x" * 1024, random.Random(1).randbytes(10_000)], ids=["small", "without a pattern"])
+def test_what_is_small_or_would_not_shrink_stays_as_it_is(body: bytes):
+    frame = pack(plain(body))
+    assert frame[0] == 1
+    assert frame.endswith(body)
+
+
+def test_a_frame_of_the_first_format_is_read():
+    """Written down, because whatever a store holds must be readable in every later release."""
+    frame = bytes.fromhex(FIRST_FORMAT)
+    assert unpack(frame) == Message(
+        body=b'[["alice"], {}, {}]',
+        headers={"task": "proj.add", "id": "7f", "argsrepr": "('alice',)"},
+        sending={"exchange": "", "routing_key": "mail"},
+        declare=({"name": "mail"},),
+        queue="mail",
+    )
+
+
+#: What the first release wrote.
+FIRST_FORMAT = (
+    "0100000031034a42134941517e965e624a0a2cb198a7a185bd3a382faaeb682a813c8eea43d460c84dcccc41b1182200b416"
+    "cc8805005b5b22616c696365225d2c207b7d2c207b7d5d"
+)
+
+
+def test_a_body_that_would_fill_the_memory_is_refused():
+    """Of 64 MiB that claim to be less, no more is unpacked than was claimed; more cannot be claimed."""
+    frame = pack(plain(b"x" * (1 << 26)))
+    assert len(frame) < 100_000
+    assert frame[0] == 2
+    ends = 5 + int.from_bytes(frame[1:5], "big")
+    for claimed in (0, 1000, (1 << 26) + 1, (1 << 32) - 1):
+        with pytest.raises(ValueError, match="its body"):
+            unpack(frame[:ends] + claimed.to_bytes(4, "big") + frame[ends + 4 :])
+
+
+SMALL = pack(Message(body=b"b", headers={}, sending={}))
+LARGE = pack(plain(b"0123456789" * 200))
+
+
+@given(st.binary(max_size=60), st.integers(0, 80))
+def test_rubbish_is_a_value_error(rubbish: bytes, at: int):
+    cut = [frame[: max(0, len(frame) - at)] + rubbish for frame in (SMALL, LARGE)]
+    for bad in (rubbish, b"\x01" + rubbish, b"\x02" + rubbish, b"\x02\0\0\0\x02\x03\0" + rubbish, *cut):
         try:
             unpack(bad)
         except ValueError:
