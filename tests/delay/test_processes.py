@@ -172,27 +172,6 @@ def test_expired_before_any_beat_could_send_it(field: Field):
     assert len(field.runs()) == 1
 
 
-@pytest.mark.parametrize("parks", [True, False], ids=["parked", "native"])
-def test_an_eta_beyond_the_visibility_timeout(field: Field, parks: bool):
-    """Celery issue of many years: the broker hands the message out again and again while a worker waits with it."""
-    options = {"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
-    field.write(broker_transport_options=options, pyncette_delay_queue=parks, worker_prefetch_multiplier=4)
-    if parks:
-        field.beat()
-    app = field.app()
-    workers = [field.worker("-c", "1", pool="prefork") for _ in range(2)]
-    for worker in workers:
-        worker.wait_for_log("ready", PATIENCE)
-    result = app.tasks["proj.add"].apply_async((1,), countdown=9)
-    field.wait_for(1)
-    field.settle(3)
-    runs = field.runs(task_id=result.id)
-    received = sum(worker.text.count(f"[{result.id}] received") for worker in workers)
-    assert (received == 1) is parks, received
-    if parks:
-        assert len(runs) == 1
-
-
 def test_it_survives_the_restart_of_everything(tmp_path: Path, processes: Processes, own_persistent_redis: OwnRedis):
     server = own_persistent_redis
     field = over(server, tmp_path, processes)

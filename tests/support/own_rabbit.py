@@ -19,12 +19,13 @@ vm_memory_high_watermark.relative = 0.6
 
 
 class OwnRabbit(OwnServer):
-    """A RabbitMQ node with a name, ports and data of its own; user guest."""
+    """A RabbitMQ node with a name, ports and data of its own; user guest. `settings`: more lines of its config."""
 
     name = "rabbitmq"
 
-    def __init__(self, *, port: int | None = None) -> None:
+    def __init__(self, *, port: int | None = None, settings: str = "") -> None:
         super().__init__(port=port)
+        self._settings = settings
         self._distribution_port = free_port()
 
     @property
@@ -32,7 +33,7 @@ class OwnRabbit(OwnServer):
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     def create(self) -> None:
-        (self.directory / "rabbitmq.conf").write_text(CONFIG.format(port=self.port))
+        (self.directory / "rabbitmq.conf").write_text(CONFIG.format(port=self.port) + self._settings + "\n")
         (self.directory / "enabled_plugins").write_text("[].\n")
         (self.directory / "env.conf").write_text("")
 
