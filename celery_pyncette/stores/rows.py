@@ -177,6 +177,13 @@ def _head_of(entry: Entry) -> Head:
     return Head(entry.row.generation, entry.row.version, entry.row.write_id)
 
 
+def is_new(change: Change) -> bool:
+    """Whether it makes one record, and needs nothing of the store but that this is not there."""
+    record = change.record
+    plain = change.expect is None and change.lease_for is None and not change.creates
+    return plain and record is not None and record.key == change.key
+
+
 def check_siblings(changes: Sequence[Change], partitions: int) -> None:
     """:raises ValueError: for a key that no store can keep, or a record made in another partition than its maker's."""
     for change in changes:

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from celery_pyncette.core.records import Key
+from celery_pyncette.stores.protocol import Founding, Verdict
 from celery_pyncette.stores.sql.address import sql_url
 from celery_pyncette.stores.sql.store import SqlStore
 from celery_pyncette.testing import StoreContract
+from celery_pyncette.testing.contract.samples import create, sample
 from tests.servers.catalogue import find
 from tests.support import databases
+
+KINDS = ("sqlite", "postgresql", "mariadb")
 
 
 class SqlContract(StoreContract):
@@ -61,3 +67,30 @@ class TestMariadb(SqlContract):
     @pytest.fixture(autouse=True)
     def _database(self, mariadb_place: str) -> None:
         self.url = mariadb_place
+
+
+def statements_of(store: SqlStore, act: Callable[[], object]) -> list[str]:
+    """What the database is asked meanwhile."""
+    asked: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    event.listen(store._engine, "before_cursor_execute", note)
+    act()
+    event.remove(store._engine, "before_cursor_execute", note)
+    return asked
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.store(kind)) for kind in KINDS])
+def test_a_new_record_is_one_write_and_needs_no_transaction(kind: str, request: pytest.FixtureRequest) -> None:
+    """Most calls of clients make one record. If something is there already, all is asked as for any other change."""
+    store = SqlStore(request.getfixturevalue(f"{kind}_url"), "new")
+    store.prepare(Founding())
+    change = create(sample("d:x", 0))
+    asked = statements_of(store, lambda: store.apply([change]))
+    assert [one.split()[0] for one in asked if not one.startswith("SELECT")] == ["INSERT"]
+    (again,) = store.apply([change]).written
+    (other,) = store.apply([replace(change, write_id="another")]).written
+    assert (again.verdict, again.version, other.verdict) == (Verdict.APPLIED, 1, Verdict.EXISTS)
+    store.close()

@@ -1,6 +1,7 @@
 """Writing a batch at once, once per database.
 
-Each writer has ``insert`` and ``update``, over rows that the caller knows to be absent, or holds locked.
+Each writer has ``insert`` and ``update``, over rows that the caller knows to be absent, or holds locked, and ``create``
+for one row of which nothing is known: most calls of clients make one record.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, bindparam, exc, text
 from sqlalchemy.dialects import mysql
 
 from celery_pyncette.core.partitions import partition_of
 from celery_pyncette.stores.rows import Entry
+from celery_pyncette.stores.sql.errors import is_race
 from celery_pyncette.stores.sql.tables import records
 
 _NAMES = tuple(column.name for column in records.columns if column.name != "namespace")
@@ -25,6 +27,10 @@ class Writer(Protocol):
     def insert(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None: ...
 
     def update(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None: ...
+
+    def create(self, connection: Connection, namespace: str, entry: Entry, partitions: int) -> bool:
+        """Write a row outside a transaction, in one statement; False, and nothing written, if there may be one."""
+        ...
 
 
 def values_of(entry: Entry, partitions: int) -> tuple[Any, ...]:
@@ -83,11 +89,22 @@ WHERE r.namespace = :namespace AND r.key = new.key
 """  # noqa: S608
 
 
+_PG_CREATE = f"""
+INSERT INTO pyncette_records (namespace, {", ".join(_NAMES)})
+VALUES (:namespace, {", ".join(f"CAST(:{name} AS {_types()[name]})" for name in _NAMES)})
+ON CONFLICT DO NOTHING
+"""  # noqa: S608
+
+
 class ArrayWriter:
     """PostgreSQL: one statement whose arguments are columns."""
 
     _insert = text(_PG_INSERT)
     _update = text(_PG_UPDATE)
+    _create = text(_PG_CREATE)
+
+    def create(self, connection: Connection, namespace: str, entry: Entry, partitions: int) -> bool:
+        return connection.execute(self._create, named_values(namespace, entry, partitions)).rowcount == 1
 
     def insert(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
         connection.execute(self._insert, self._columns(namespace, entries, partitions))
@@ -122,6 +139,15 @@ class RowWriter:
                 .values({name: bindparam(name) for name in _WRITTEN})
             )
         self._match = dialect != "mysql"
+
+    def create(self, connection: Connection, namespace: str, entry: Entry, partitions: int) -> bool:
+        try:
+            self.insert(connection, namespace, [entry], partitions)
+        except exc.DBAPIError as error:
+            if is_race(error):
+                return False
+            raise
+        return True
 
     def insert(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
         connection.execute(self._insert, [named_values(namespace, entry, partitions) for entry in entries])
