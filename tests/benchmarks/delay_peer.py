@@ -28,7 +28,7 @@ def app_of(url: str) -> tuple[Any, Any]:
     @app.dynamic_task()
     async def touch(context: Context) -> None:
         eta = context.args["eta"]
-        log.write(f"{eta} {time.time() - eta:.4f}\n")
+        log.write(f"{eta} {time.time() - eta:.4f} 0\n")
 
     return app, touch
 

@@ -9,11 +9,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.benchmarks.processes import cpu, rss
 
@@ -22,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 FIRST = 300
 #: The first ETA comes so many seconds after the load at the earliest.
 AHEAD = 8
+#: What has not run when nothing has for so many seconds is lost.
+PATIENCE = 60
 Figures = dict[str, float]
 
 
@@ -40,7 +41,7 @@ class Load:
 class Trial:
     """What all contestants have in common; a subclass starts processes and loads.
 
-    The tasks append ``eta lag`` to files ``runs-*`` of the directory.
+    The tasks append ``eta lag redelivered`` to files ``runs-*`` of the directory.
     """
 
     def __init__(self, directory: Path, server: int, load: Load) -> None:
@@ -59,10 +60,15 @@ class Trial:
         """How many messages wait in the broker."""
         return 0
 
+    def watch(self, seconds: float) -> None:
+        """Called each second, with those since the first ETA."""
+
     def start(self, group: str, *command: str) -> subprocess.Popen[bytes]:
         env = {**os.environ, "PYTHONPATH": f"{self.directory}{os.pathsep}{ROOT}", "C_FORCE_ROOT": "1"}
         with (self.directory / f"log-{group}").open("ab") as log:
-            process = subprocess.Popen([sys.executable, *command], cwd=self.directory, env=env, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [sys.executable, *command], cwd=self.directory, env=env, stdout=log, stderr=log, start_new_session=True
+            )
         self.groups.setdefault(group, []).append(process)
         return process
 
@@ -87,9 +93,10 @@ class Trial:
         while time.time() < first:
             time.sleep(0.05)
         before, waiting, done, since = self._used(), 0, 0, time.time()
-        while done < self.load.count and time.time() - since < self.load.spread + 600:
+        while done < self.load.count and time.time() - since < PATIENCE:
             time.sleep(1)
-            ran = self._lines()
+            self.watch(time.time() - first)
+            ran = len(self._lines())
             since = time.time() if ran > done else since
             done, peak, waiting = ran, max(peak, rss(worker.pid)), max(waiting, self.queued())
         used = {name: value - before[name] for name, value in self._used().items()}
@@ -107,16 +114,22 @@ class Trial:
         used = {name: cpu(*(process.pid for process in group)) for name, group in self.groups.items()}
         return {**used, "store": cpu(self.server)}
 
-    def _lines(self) -> int:
-        return sum(path.read_bytes().count(b"\n") for path in self.directory.glob("runs-*"))
+    def _lines(self) -> dict[str, list[str]]:
+        """What the tasks have noted, by ETA."""
+        found: dict[str, list[str]] = {}
+        for path in self.directory.glob("runs-*"):
+            for line in path.read_text().splitlines():
+                found.setdefault(line.partition(" ")[0], []).append(line)
+        return found
 
     def _lags(self) -> Figures:
-        lines = [line.split() for path in self.directory.glob("runs-*") for line in path.read_text().splitlines()]
-        counted = Counter(eta for eta, _ in lines)
-        lags = sorted(float(lag) for _, lag in lines) or [-1.0]
+        runs = [[line.split() for line in lines] for lines in self._lines().values()]
+        lags = sorted(float(lag) for lines in runs for _, lag, *_ in lines) or [-1.0]
+        again = sum(min(len(lines) - 1, sum(redelivered == "1" for *_, redelivered in lines)) for lines in runs)
         return {
-            "lost": self.load.count - len(counted),
-            "ran twice": sum(many - 1 for many in counted.values()),
+            "lost": self.load.count - len(runs),
+            "ran twice": sum(len(lines) - 1 for lines in runs) - again,
+            "ran again because the broker redelivered": again,
             "lag p50 ms": statistics.median(lags) * 1000,
             "lag p99 ms": lags[int(len(lags) * 0.99)] * 1000,
             "lag max ms": lags[-1] * 1000,
@@ -143,33 +156,42 @@ def touch(eta):
     global _log
     if _log is None:
         _log = (HERE / f"runs-{os.getpid()}").open("a", buffering=1)
-    _log.write(f"{eta} {time.time() - eta:.4f}\\n")
+    redelivered = (touch.request.delivery_info or {}).get("redelivered")
+    _log.write(f"{eta} {time.time() - eta:.4f} {int(bool(redelivered))}\\n")
 """
+
+
+CELERY = ("-m", "celery", "-A", "proj")
 
 
 class CeleryTrial(Trial):
     """Celery, with a worker of two processes; parked by this package (``store``) with two beats, or native."""
 
+    #: More of the configuration.
+    conf: ClassVar[dict[str, Any]] = {"broker_transport_options": {"visibility_timeout": 36_000}}
+
     def __init__(self, directory: Path, server: int, load: Load, broker: str, store: str | None) -> None:
         super().__init__(directory, server, load)
         self.broker, self.parked = broker, store is not None
         conf: dict[str, Any] = {
+            **self.conf,
             "broker_url": broker,
             "pyncette_store_url": store,
             "pyncette_delay_queue": self.parked,
             "pyncette_delay_threshold": 1,
-            "broker_transport_options": {"visibility_timeout": 36_000},
         }
         (directory / "conf.json").write_text(json.dumps(conf))
         (directory / "proj.py").write_text(SOURCE)
 
     def begin(self) -> None:
-        celery = ("-m", "celery", "-A", "proj")
         for name in "ab" if self.parked else "":
             options = ("-S", "celery_pyncette.Scheduler", "-s", name, "--pidfile=", "-l", "warning")
-            self.start("beats", *celery, "beat", *options)
-        self.start("worker", *celery, "worker", "-c", "2", "-l", "warning", "--without-gossip", "--without-mingle")
+            self.start("beats", *CELERY, "beat", *options)
+        self.worker()
         time.sleep(8)
+
+    def worker(self) -> None:
+        self.start("worker", *CELERY, "worker", "-c", "2", "-l", "warning", "--without-gossip", "--without-mingle")
 
     def send(self) -> tuple[float, float]:
         code = "import proj, sys; from tests.benchmarks.delay_load import load; load(proj, *map(float, sys.argv[1:]))"
@@ -180,10 +202,13 @@ class CeleryTrial(Trial):
         return float(seconds), float(first)
 
     def queued(self) -> int:
-        import redis
+        from kombu import Connection
 
-        with redis.Redis.from_url(self.broker) as client:
-            return int(client.llen("celery"))
+        with Connection(self.broker) as connection:
+            try:
+                return int(connection.default_channel.queue_declare("celery", passive=True).message_count)
+            except connection.channel_errors:  # Redis knows no queue that is empty
+                return 0
 
 
 class PyncetteTrial(Trial):
