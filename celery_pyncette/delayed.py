@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from celery import Celery
@@ -15,7 +14,7 @@ from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.instants import Instant, datetime_of, instant_of, milliseconds
 from celery_pyncette.core.records import Record, Write
 from celery_pyncette.engine.parking import PREFIX, identity, unpack
-from celery_pyncette.parked import due_of, is_claimed, is_parked, readable, records_of, remove, remove_one, walk
+from celery_pyncette.parked import due_of, is_parked, moving, records_of, remove, remove_one, walk
 from celery_pyncette.stores.protocol import Query, Verdict
 from celery_pyncette.stores.writes import write_as_editor
 from celery_pyncette.task_state import state_of
@@ -141,22 +140,13 @@ def move_delayed(task_id: str, eta: datetime | timedelta, *, app: Celery | None 
         def decide(before: Record | None, now: Instant) -> Write | None:
             nonlocal read_at
             read_at = now
-            if before is None or not is_parked(before) or is_claimed(before, now) or _is_of_a_run(before):
-                return None
-            due = instant_of(eta) if isinstance(eta, datetime) else Instant(now + milliseconds(eta))
-            return Write(record=replace(before, due_at=due, lease=None))
+            due = instant_of(eta) if isinstance(eta, datetime) else now + milliseconds(eta)
+            return moving(before, now, Instant(due))
 
         answer, after = write_as_editor(store, record.key, decide)
         if answer.verdict is Verdict.APPLIED and after is not None:
             moved = _state(after, read_at)
     return moved
-
-
-def _is_of_a_run(record: Record) -> bool:
-    """Whether beats wait for it at its time: its run has begun, or it is a retry within the run of another record."""
-    message = readable(record)
-    ticket = None if message is None else message.headers.get("pyncette")
-    return record.run is not None or (isinstance(ticket, Mapping) and bool(ticket.get("aware")))
 
 
 def count_delayed(*, queue: str | None = None, task: str | None = None, app: Celery | None = None) -> DelayedCounts:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from celery_pyncette.clock import new_id
 from celery_pyncette.core.edits import unscheduled
@@ -60,6 +61,20 @@ def remove_one(store: Store, record: Record) -> list[tuple[Record, bool]]:
 
     answer, _ = write_as_editor(store, record.key, decide)
     return gone if answer.verdict is Verdict.APPLIED else []
+
+
+def moving(before: Record | None, now: Instant, due_at: Instant) -> Write | None:
+    """The write that gives a parked message another time; None if there is none, or a beat or worker has it, or had."""
+    if before is None or not is_parked(before) or is_claimed(before, now) or _is_of_a_run(before):
+        return None
+    return Write(record=replace(before, due_at=due_at, lease=None))
+
+
+def _is_of_a_run(record: Record) -> bool:
+    """Whether beats wait for it at its time: its run has begun, or it is a retry within the run of another record."""
+    message = readable(record)
+    ticket = None if message is None else message.headers.get("pyncette")
+    return record.run is not None or (isinstance(ticket, Mapping) and bool(ticket.get("aware")))
 
 
 def due_of(record: Record) -> Instant:

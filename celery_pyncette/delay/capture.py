@@ -188,12 +188,17 @@ def put(store: Store, record: Record) -> bool:
         if before.generation == record.generation:
             return None
         replaced = not before.removed and before.dead is None
-        # Tokens only grow: a beat that is sending the other one does not hold this, and cannot take it for sent.
-        after = replace(record, token=Token(before.token + 1))
-        if before.run is not None and not before.run.is_open:
-            # A run that is going on ends under its own generation; then comes this one.
-            after = replace(after, run=before.run, lease=before.lease, counters=Counters(expected=1))
-        return Write(record=after)
+        return Write(record=in_place_of(before, record))
 
     write_as_editor(store, record.key, decide)
     return replaced
+
+
+def in_place_of(before: Record, record: Record) -> Record:
+    """The message that is parked over another one of the same id."""
+    # Tokens only grow: a beat that is sending the other one does not hold this, and cannot take it for sent.
+    after = replace(record, token=Token(before.token + 1))
+    if before.run is None or before.run.is_open:
+        return after
+    # A run that is going on ends under its own generation; then comes this one.
+    return replace(after, run=before.run, lease=before.lease, counters=Counters(expected=1))

@@ -10,14 +10,17 @@ from typing import Any
 from celery_pyncette.client.children import cascade
 from celery_pyncette.clock import new_id
 from celery_pyncette.core.errors import StoreUnavailable
+from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Origin
 from celery_pyncette.core.schedules import Every, Once
+from celery_pyncette.delay.capture import put
 from celery_pyncette.engine.conductor import Conductor, Post
 from celery_pyncette.engine.publisher import Outgoing
 from celery_pyncette.events import Observers
+from celery_pyncette.parked import moving, remove_one
 from celery_pyncette.stores.writes import Decision, write_as_editor
 from tests.simulation.actors import CLAIM_TIME, POLL, User
-from tests.simulation.book import Book, Entry
+from tests.simulation.book import Book, Entry, name_of
 from tests.simulation.broker import SimPublisher
 from tests.simulation.message_queue import Message
 from tests.simulation.ordinary_worker import SimResults
@@ -43,7 +46,7 @@ class QueuePublisher(SimPublisher):
         ticket = message.ticket
         # What expires in so many seconds does so by the clock of whoever sends it.
         expires = None if message.expires_in is None else self._process.clock.now() + message.expires_in
-        headers = {"pyncette": ticket.as_header(), "periodic_task_name": message.spec.name}
+        headers = {"pyncette": ticket.as_header(), "periodic_task_name": name_of(message.record)}
         self._site.queue.put(Message(headers, ticket.task_id, ticket, 0, expires=expires))
 
 
@@ -109,6 +112,9 @@ class RunUser(User):
 
     def _edit(self, entry: Entry) -> None:
         rng = self.world.rng
+        if entry.followed:
+            self._steer(entry)
+            return
         roll = rng.uniform(0.55 if entry.origin is Origin.STATIC else 0.0, 1.0)
         if roll < 0.25:
             self._define(entry, self._replacing(replace(entry, payload=f"p{rng.randrange(5)}")))
@@ -122,6 +128,31 @@ class RunUser(User):
             self._write(entry, self._resuming())
         else:
             self._write(entry, self._running())
+
+    def wake_all(self) -> None:
+        """A parked message is never paused by hand."""
+        for entry in self.entries.values():
+            if not entry.followed:
+                self._write(entry, self._resuming())
+
+    def _steer(self, entry: Entry) -> None:
+        """Park it again under its id, cancel it, or give it another time, through the calls that people have."""
+        roll, soon = self.world.rng.random(), self.world.rng.randrange(20_000)
+        store = StoreView(self.shared, "user", mortal=False)
+        self.edits_made += 1
+        with contextlib.suppress(StoreUnavailable):
+            if roll < 0.5:
+                now = self.world.now()
+                record = entry.parked(Instant(now + soon), now)
+                put(store, record)
+                self.ledger.retire(entry.key, record.generation)
+            elif roll < 0.75:
+                for record in store.fetch([entry.key]).records:
+                    if record is not None:
+                        remove_one(store, record)
+                self.ledger.retire(entry.key, None)
+            else:
+                write_as_editor(store, entry.key, lambda before, now: moving(before, now, Instant(now + soon)))
 
     def _define(self, entry: Entry, decide: Decision) -> None:
         """Replace or remove, and have the one-shots follow; until both have succeeded."""

@@ -10,15 +10,29 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from celery_pyncette import parked as parked_messages
 from celery_pyncette.core import attempts, edits, lifecycle, starts
 from celery_pyncette.core.policies import Delivery as Policy
 from celery_pyncette.core.policies import OnFailure, Overlap
 from celery_pyncette.core.records import Record, Write
+from celery_pyncette.delay import capture
 from celery_pyncette.engine import tickets
 from celery_pyncette.worker import gate
 from tests.simulation import aware_actors
 from tests.simulation.aware_scenario import run
-from tests.simulation.changed_settings import BUSY, LEAST, MOST, Change_, calm, crowded, edited, gated, ordinary, under
+from tests.simulation.changed_settings import (
+    BUSY,
+    LEAST,
+    MOST,
+    Change_,
+    calm,
+    crowded,
+    edited,
+    gated,
+    ordinary,
+    parked,
+    under,
+)
 from tests.simulation.decision_mutants import (
     dispatches_count,
     expires_at_the_deadline,
@@ -48,6 +62,12 @@ from tests.simulation.gate_mutants import (
     start_whatever,
 )
 from tests.simulation.ledger import Violation
+from tests.simulation.parked_mutants import (
+    moving_whatever_it_does,
+    under_the_old_token,
+    with_its_open_run,
+    without_its_run,
+)
 from tests.simulation.store_view import SharedStore, StoreView
 from tests.simulation.world import Faults
 from tests.simulation.write_mutants import a_final, a_mark, a_record, a_renewal, a_report, parent_first, without_compare
@@ -246,6 +266,21 @@ AWARE_MUTANTS: dict[str, AwareMutant] = {
     ),
     "a paused record is ready for its open run": mutant(
         Record, "ready_at", property(ready_while_paused), "while it is paused"
+    ),
+    "parking again forgets the running run": mutant(
+        capture, "in_place_of", without_its_run, "an edit forgot", change=parked
+    ),
+    "parking again keeps the open run": mutant(
+        capture, "in_place_of", with_its_open_run, "run or lease of the one before", change=parked
+    ),
+    "parking again keeps the token": mutant(
+        capture, "in_place_of", under_the_old_token, "its token has not grown", change=parked
+    ),
+    "cancelling forgets the running run": mutant(
+        parked_messages, "unscheduled", lambda record, generation: Write(record=None), "an edit forgot", change=parked
+    ),
+    "a message is moved whoever has it": mutant(
+        aware_actors, "moving", moving_whatever_it_does, "was moved", change=parked
     ),
     "no epoch in a store that loses writes": AwareMutant(
         starts, "start", start_in_any_epoch, ("more starts than 1",), case=a_start_is_lost

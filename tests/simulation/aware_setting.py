@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.policies import CatchUp, Delivery, Heartbeat, OnFailure, OnLeaseLost, Overlap, Rules
@@ -58,14 +58,18 @@ class Setting:
 
 
 def some_setting(rng: random.Random) -> Setting:
-    """Three entries of different kinds, two or three beats, two workers; no faults at all in one run of twenty."""
+    """Three entries of different kinds, two or three beats, two workers; no faults at all in one run of twenty.
+
+    In half of the runs on gated workers there is a parked message that is followed, too.
+    """
     gated = rng.random() < 0.8
     entries = [_entry(number, rng, gated) for number in range(3)]
     names = rng.sample(sorted(FAULTS), rng.choice((3, 4, 5)))
     faults = Faults() if rng.random() < 1 / 20 else Faults(**{name: FAULTS[name] for name in names})
-    return Setting(
+    habits = {entry.name: _habit(rng) for entry in entries}
+    setting = Setting(
         entries=entries,
-        habits={entry.name: _habit(rng) for entry in entries},
+        habits=habits,
         faults=faults,
         beats=rng.choice((2, 2, 3)),
         gated=gated,
@@ -75,6 +79,18 @@ def some_setting(rng: random.Random) -> Setting:
         lag=rng.choice((0, 0, 0, 0, 3 * LEASE)),
         edits_every=rng.choice((3_000, 10_000)),
     )
+    if gated and rng.random() < 0.5:
+        message = _parked(rng)
+        entries.append(message)
+        habits[message.name] = _habit(rng)
+    return setting
+
+
+def _parked(rng: random.Random) -> Entry:
+    """What its caller asked for; it is late by its own expiry only."""
+    asked = _entry(0, rng, True).rules
+    rules = replace(asked, catch_up=CatchUp.LATEST, grace=None, recent_runs=0)
+    return Entry("message", Once(Instant(START + rng.randrange(20_000))), rules, Origin.DELAYED)
 
 
 def _entry(number: int, rng: random.Random, gated: bool) -> Entry:

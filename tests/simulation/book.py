@@ -16,8 +16,14 @@ from celery_pyncette.core.records import EntrySpec, Key, Lane, Origin, Record
 from celery_pyncette.core.schedules import Schedule
 from celery_pyncette.core.taking import DueTimes
 from celery_pyncette.engine.definitions import Meaning
+from celery_pyncette.engine.parking import Message, Waiting, identity, key_of, meaning_of, pack, record_of
 
 DEFAULT = Rules()
+
+
+def name_of(record: Record) -> str:
+    """Of its entry."""
+    return record.spec.name or identity(record.key)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,21 @@ class Entry:
     enabled: bool = True
 
     @property
+    def followed(self) -> bool:
+        """Whether it is a parked message that its caller wants followed until it has run."""
+        return self.origin is Origin.DELAYED and self.rules.aware
+
+    def parked(self, due_at: Instant, now: Instant) -> Record:
+        """Such a message as the interceptor makes it; it has no name, its task id is that of the entry."""
+        message = Message(body=b"[]", headers={"id": self.name, "task": "tasks.work", "retries": 0}, sending={})
+        expires = None if self.rules.expires is None else Instant(due_at + self.rules.expires)
+        waiting = Waiting(due_at=due_at, expires_at=expires, policy=Policy(result_aware=True))
+        return record_of(message, pack(message), waiting, now, new_id()[:8])
+
+    @property
     def key(self) -> Key:
+        if self.followed:
+            return key_of(self.name, 0)
         prefix = {Origin.STATIC: "s:", Origin.DYNAMIC: "d:", Origin.DELAYED: "e:"}[self.origin]
         return Key(prefix + self.name)
 
@@ -95,6 +115,8 @@ class Book:
                 return None
             times = entry.times(record.anchor)
             return Meaning(spec=entry.spec(), times=times, rules=entry.rules, timing=entry.timing)
+        if record.body is not None:
+            return meaning_of(record, replace(self._rules[name_of(record)], expires=None))
         assert spec.schedule is not None
         times = times_of(spec, spec.schedule, timezone.utc, record.anchor)
         rules = self._rules.get(spec.name, Rules())

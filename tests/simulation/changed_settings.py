@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.policies import CatchUp, OnFailure
 from celery_pyncette.core.policies import Delivery as Policy
+from celery_pyncette.core.records import Origin
+from celery_pyncette.core.schedules import Once
 from tests.simulation.aware_setting import Setting
+from tests.simulation.book import Entry
 from tests.simulation.user_code import Habit
-from tests.simulation.world import Faults
+from tests.simulation.world import START, Faults
 
 Change_ = Callable[[Setting], Setting]
 
@@ -33,8 +37,13 @@ def gated(setting: Setting) -> Setting:
 
 
 def ordinary(**changes: Any) -> Change_:
-    """With ordinary workers."""
-    return lambda setting: replace(under(**changes)(setting), gated=False)
+    """With ordinary workers, which no message that is followed may have."""
+
+    def change(setting: Setting) -> Setting:
+        entries = [entry for entry in setting.entries if not entry.followed]
+        return under(**changes)(replace(setting, entries=entries))
+
+    return lambda setting: replace(change(setting), gated=False)
 
 
 def crowded(setting: Setting) -> Setting:
@@ -47,6 +56,14 @@ def crowded(setting: Setting) -> Setting:
 def edited(setting: Setting) -> Setting:
     """Somebody edits all the time, and beats stall."""
     return replace(under(faults=Faults(stall=0.1))(setting), edits_every=40, steps=800)
+
+
+def parked(setting: Setting) -> Setting:
+    """Nothing but a message that is followed, and somebody who does not leave it alone."""
+    habits = {"message": Habit(raises=0.2, long=0.5)}
+    rules = replace(setting.entries[0].rules, gated=True, catch_up=CatchUp.LATEST, grace=None)
+    message = Entry("message", Once(Instant(START + 3_000)), rules, Origin.DELAYED)
+    return replace(setting, entries=[message], habits=habits, edits_every=1_500, gated=True)
 
 
 def calm(change: Change_, **faults: float) -> Change_:

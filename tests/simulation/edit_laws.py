@@ -21,6 +21,9 @@ def check(ledger: RunLedger, owner: str, before: Record, after: Record | None) -
         return
     if before.removed or before.dead is not None:
         return
+    if before.body is not None and after.due_at != before.due_at:
+        _moved(ledger, before)
+        return
     if after.lease != before.lease:
         raise Violation(f"{after.key}: an edit changed a lease")
     if new is not None and new.is_open and after.generation != before.generation:
@@ -33,6 +36,35 @@ def check(ledger: RunLedger, owner: str, before: Record, after: Record | None) -
         raise Violation(f"{after.key}: an edit lost what was due")
     if after.counters != before.counters or after.anchor != before.anchor:
         raise Violation(f"{after.key}: an edit changed counters or anchor")
+
+
+def is_parked_again(before: Record, after: Record | None) -> bool:
+    """Whether another message of the same id takes the place of one that waits or runs."""
+    over = before.removed or before.dead is not None
+    parked = after is not None and after.body is not None and not after.removed
+    return parked and not over and after is not None and after.generation != before.generation
+
+
+def parked_again(ledger: RunLedger, before: Record, after: Record) -> None:
+    """What ran goes on under its own generation and lease; what had only been sent is dropped."""
+    old = before.run
+    if old is None or old.is_open:
+        if after.run is not None or after.lease is not None:
+            raise Violation(f"{after.key}: parked again, it has the run or lease of the one before")
+        if old is not None:
+            ledger.story_of(before).used_up = "replaced"
+    elif after.run != old or after.lease != before.lease:
+        raise Violation(f"{after.key}: an edit forgot the run that was going on")
+    if after.token <= before.token:
+        raise Violation(f"{after.key}: parked again, its token has not grown")
+
+
+def _moved(ledger: RunLedger, before: Record) -> None:
+    if before.run is not None:
+        raise Violation(f"{before.key} was moved after it was taken up")
+    lease = before.lease
+    if lease is not None and lease.owner and lease.until > ledger.world.now():
+        raise Violation(f"{before.key} was moved while a beat had it")
 
 
 def _removed(ledger: RunLedger, before: Record) -> None:

@@ -15,7 +15,7 @@ from celery_pyncette.core.records import Counters, Key, Lane, Record
 from celery_pyncette.core.taking import DueTimes, OneTime
 from celery_pyncette.engine.publisher import Outgoing
 from celery_pyncette.stores.protocol import Change, ClaimBatch, ClaimRequest
-from tests.simulation.book import Entry
+from tests.simulation.book import Entry, name_of
 from tests.simulation.world import World
 
 
@@ -148,7 +148,7 @@ class Ledger:
 
     def _made(self, after: Record) -> None:
         self.lives[after.key] = self.lives.get(after.key, 0) + 1
-        self.names[after.key] = after.spec.name
+        self.names[after.key] = name_of(after)
         if after.due_at >= NEVER and after.spec.enabled:
             raise Violation(f"{after.key} was made, and is never due")
 
@@ -261,10 +261,10 @@ class Ledger:
                     raise Violation(f"{fired} was used up and not sent, and nothing had gone wrong")
 
     def _rules(self, record: Record) -> Rules:
-        return self.entries[record.spec.name].rules
+        return self.entries[name_of(record)].rules
 
     def times(self, record: Record) -> DueTimes:
-        if record.key.startswith("o:"):
+        if record.key.startswith("o:") or record.body is not None:
             return OneTime(record.due_at)
         entry = self.timings[record.timing]
         return times_of(record.spec, entry.schedule, entry.zone, record.anchor)

@@ -155,6 +155,10 @@ class RunLedger(Ledger):
         elif owner.startswith("beat") and (after is None or after.generation == before.generation):
             self.children = [child.due_at for child in change.creates]
             beat_laws.check(self, owner, before, after, now)
+        elif edit_laws.is_parked_again(before, after):
+            assert after is not None
+            edit_laws.parked_again(self, before, after)
+            self._made(after)
         else:
             edit_laws.check(self, owner, before, after)
             again = before.removed or before.dead is not None
@@ -201,6 +205,8 @@ class RunLedger(Ledger):
         rules = self.rules_of(before)
         if before.paused is not None or not added.skipped or before.run is not None:
             return
+        if before.spec.end is not None and before.spec.end <= self.latest:
+            return  # a message that had expired before a beat could send it
         if rules.catch_up is CatchUp.ALL:
             raise Violation(f"{before.key} skipped {added.skipped} under ALL")
         if rules.catch_up is CatchUp.LATEST and added.skipped >= expected:

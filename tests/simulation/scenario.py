@@ -130,7 +130,10 @@ def schedule(shared: SharedStore, entries: Sequence[Entry]) -> None:
     now = shared.world.now()
     for entry in entries:
         due_at = entry.schedule.at if isinstance(entry.schedule, Once) else None
-        record = create(entry.definition(), now, entry.times(now), due_at=due_at)
+        if entry.followed and due_at is not None:
+            record = entry.parked(due_at, now)
+        else:
+            record = create(entry.definition(), now, entry.times(now), due_at=due_at)
         shared.apply("user", [change_of(entry.key, None, Write(record=record))], Instant(0))
 
 
