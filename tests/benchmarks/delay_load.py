@@ -22,7 +22,7 @@ def load(proj: Any, count: float, spread: float) -> None:
     for number in range(FIRST):
         proj.touch.apply_async((far,), eta=moment(far + number))
     each = (time.perf_counter() - started) / FIRST
-    first = time.time() + AHEAD + 1.3 * each * count
+    first = time.time() + AHEAD + 1.25 * each * count
     started = time.perf_counter()
     for eta in Load(int(count), int(spread)).etas(first):
         proj.touch.apply_async((eta,), eta=moment(eta))

@@ -52,7 +52,7 @@ async def load(url: str, count: int, spread: int) -> None:
         for number in range(FIRST):
             await schedule(f"far{number}", time.time() + 86_400)
         each = (time.perf_counter() - started) / FIRST
-        first = time.time() + AHEAD + 1.3 * each * count
+        first = time.time() + AHEAD + 1.25 * each * count
         started = time.perf_counter()
         for number, eta in enumerate(Load(count, spread).etas(first)):
             await schedule(str(number), eta)

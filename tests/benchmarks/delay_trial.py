@@ -18,7 +18,7 @@ from tests.benchmarks.processes import cpu, rss
 
 ROOT = Path(__file__).parents[2]
 #: So many are sent first, with an ETA far away, to find out how long the load will take.
-FIRST = 300
+FIRST = 1_000
 #: The first ETA comes so many seconds after the load at the earliest.
 AHEAD = 8
 #: What has not run when nothing has for so many seconds is lost.
