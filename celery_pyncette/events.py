@@ -125,7 +125,10 @@ class PublishFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped(Event):
-    """Occurrences from ``due_at`` to ``until`` will not run; ``at_least`` if more were not counted."""
+    """Occurrences from ``due_at`` to ``until`` will not run; ``at_least`` if more were not counted.
+
+    ``said``: what the middleware said that has vetoed one.
+    """
 
     key: str
     entry: str
@@ -135,6 +138,7 @@ class Skipped(Event):
     count: int
     reason: str
     at_least: bool = False
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,47 @@ class Pyncette(Calls):
         chosen = Filter.of(scheduled=scheduled, tasks=tasks, entries=entries, queues=queues)
         return _defined(lambda: self._middlewares.tasks, given, chosen)
 
+    @overload
+    def dispatch_middleware(self, given: Given) -> Given: ...
+
+    @overload
+    def dispatch_middleware(
+        self, given: None = None, *, tasks: Patterns = None, entries: Patterns = None, queues: Patterns = None
+    ) -> Callable[[Given], Given]: ...
+
+    @overload
+    def dispatch_middleware(
+        self, given: Given, *, tasks: Patterns = None, entries: Patterns = None, queues: Patterns = None
+    ) -> Given: ...
+
+    def dispatch_middleware(
+        self, given: Any = None, *, tasks: Patterns = None, entries: Patterns = None, queues: Patterns = None
+    ) -> Any:
+        """Put a context manager around every message that a beat sends for an entry; like :meth:`middleware`.
+
+        ::
+
+            @pyncette.dispatch_middleware(entries="report-*")
+            def low_priority(dispatch):
+                dispatch.options["priority"] = 1
+                dispatch.headers["sent-for"] = dispatch.due_at.isoformat()
+                yield
+
+        It runs in the loop of the beat, and is left when the broker has answered. A
+        :class:`~celery_pyncette.middleware.Skip` before its ``yield`` is a veto: the occurrence is skipped. Any other
+        exception there counts as a failed publish: it is tried again, and other entries do not suffer. An exception
+        after it is logged, and the message stands. Parked messages meet none.
+
+        :param given: called with a :class:`~celery_pyncette.middleware.Dispatch`; a generator function with one
+            ``yield``, or anything that answers a context manager.
+        :param tasks: names of tasks, or patterns.
+        :param entries: names of entries, or patterns.
+        :param queues: names of queues, or patterns; as options and routes say before this middleware.
+        :raises ConfigurationError: for what is no middleware, or asynchronous.
+        """
+        chosen = Filter.of(tasks=tasks, entries=entries, queues=queues)
+        return _defined(lambda: self._middlewares.dispatches, given, chosen)
+
     def _share_middlewares(self, app: Celery) -> None:
         held = middlewares_of(app)
         if held is None:
@@ -122,6 +163,8 @@ class Pyncette(Calls):
         elif held is not self._middlewares:
             for middleware in self._middlewares.tasks.defined:
                 held.tasks.add(middleware)
+            for middleware in self._middlewares.dispatches.defined:
+                held.dispatches.add(middleware)
             self._middlewares = held
 
 

@@ -11,6 +11,7 @@ from celery.result import denied_join_result
 from kombu.exceptions import OperationalError, SerializationError
 
 from celery_pyncette.beat.broker import Broker
+from celery_pyncette.beat.dispatching import NotSent, Vetoed
 from celery_pyncette.beat.entry import OccurrenceEntry
 from celery_pyncette.beat.parked import ParkedMessages, task_id_of
 from celery_pyncette.clock import Clock
@@ -37,14 +38,24 @@ class CeleryPublisher:
 
     :param scheduler: sends one entry through ``apply_entry``, and hands the error that this swallows
         to :meth:`failed`.
+    :param watched: whether somebody is around this message who is to know what became of it.
     """
 
-    def __init__(self, scheduler: Applies, broker: Broker, clock: Clock, beat: str, entry_of: EntryOf) -> None:
+    def __init__(
+        self,
+        scheduler: Applies,
+        broker: Broker,
+        clock: Clock,
+        beat: str,
+        entry_of: EntryOf,
+        watched: Callable[[Outgoing], bool] = lambda message: False,
+    ) -> None:
         self._scheduler = scheduler
         self._broker = broker
         self._clock = clock
         self._beat = beat
         self._entry_of = entry_of
+        self._watched = watched
         self._parked = ParkedMessages(broker, clock)
         self._errors: list[BaseException] = []
         self._may_connect = True
@@ -61,7 +72,7 @@ class CeleryPublisher:
         """See ``Publisher``."""
         self._may_connect = True
         with denied_join_result():  # or a Redis result backend subscribes to every result of every beat
-            if self._broker.pipelines:
+            if self._broker.pipelines and not any(map(self._watched, messages)):
                 self._send_piped(messages, receipts)
             else:
                 self._send_singly(messages, receipts)
@@ -133,6 +144,10 @@ class CeleryPublisher:
 
     def _fate(self, error: BaseException) -> Sent:
         """What an error says about its message."""
+        if isinstance(error, Vetoed):
+            return Sent.VETOED
+        if isinstance(error, NotSent):
+            return Sent.FAILED
         cause = error.__cause__ or error.__context__ or error
         if isinstance(cause, _UNBUILDABLE) and not isinstance(cause, OSError):
             return Sent.UNBUILDABLE
@@ -148,7 +163,7 @@ class CeleryPublisher:
         return Receipt(sent=Sent.FAILED, task_id=message.ticket.task_id, beat=self._beat, error=_NOT_BEGUN)
 
     def _receipt(self, receipt: Receipt, sent: Sent, error: BaseException) -> Receipt:
-        text = f"{type(error).__name__}: {error}"
+        text = str(error) if isinstance(error, (Vetoed, NotSent)) else f"{type(error).__name__}: {error}"
         return Receipt(sent=sent, task_id=receipt.task_id, at=receipt.at, beat=receipt.beat, error=text)
 
 

@@ -18,18 +18,30 @@ _SHARED = (Queue, Exchange, str, int, float, bool, type(None))
 
 
 class OccurrenceEntry(ScheduleEntry):  # type: ignore[misc]
-    """A ``ScheduleEntry`` whose Celery schedule is made only if somebody looks at it."""
+    """A ``ScheduleEntry`` whose Celery schedule is made only if somebody looks at it.
+
+    ``own_headers`` and ``own_options`` are what the beat has put among its options, and needs there.
+    """
 
     def __init__(
-        self, app: Celery, name: str, task: str, args: Any, kwargs: Any, options: dict[str, Any], schedule: Any
+        self,
+        app: Celery,
+        message: Outgoing,
+        options: dict[str, Any],
+        own_headers: Mapping[str, Any],
+        own_options: Mapping[str, Any],
+        schedule: Callable[[Outgoing], Any],
     ) -> None:
-        """:param schedule: a function without arguments that answers the Celery schedule."""
+        """:param schedule: answers the Celery schedule of a message."""
         self.app = app
-        self.name = name
-        self.task = task
-        self.args = args
-        self.kwargs = kwargs
-        self.options = options
+        self.name = message.spec.name
+        self.task = message.spec.task
+        self.args = message.spec.args
+        self.kwargs = message.spec.kwargs
+        self.options = {**options, **own_options, "headers": {**(options.get("headers") or {}), **own_headers}}
+        self.own_headers = own_headers
+        self.own_options = own_options
+        self.message = message
         self._schedule_of = schedule
         self.last_run_at = None
         self.total_run_count = 0
@@ -37,46 +49,36 @@ class OccurrenceEntry(ScheduleEntry):  # type: ignore[misc]
     @property
     def schedule(self) -> Any:
         """The Celery schedule of the entry."""
-        return self._schedule_of()
+        return self._schedule_of(self.message)
 
 
 def entry_of(
     app: Celery,
     message: Outgoing,
     schedule: Callable[[Outgoing], Any],
-    declared: Callable[[str, Mapping[str, Any]], bool],
     sent_events: SentEvents | None = None,
 ) -> OccurrenceEntry:
     """The entry of a message: its own copy of the options, its task id, its ticket.
 
-    :param declared: whether the queue of a task with such options is known to be declared.
     :param sent_events: where Celery sends an event for each message.
     """
     spec, ticket, rules = message.spec, message.ticket, message.rules
     options = {name: _copied(value) for name, value in spec.options.items()}
-    headers: Mapping[str, Any] = options.get("headers") or {}
-    options["headers"] = {
-        **headers,
-        "pyncette": ticket.as_header(),
-        "periodic_task_name": spec.name,
-        "celery_beat_task": True,
-    }
-    options["task_id"] = ticket.task_id
+    headers = {"pyncette": ticket.as_header(), "periodic_task_name": spec.name, "celery_beat_task": True}
+    own: dict[str, Any] = {"task_id": ticket.task_id}
     if sent_events is not None:
-        options["event_dispatcher"] = sent_events.of(spec.name)
+        own["event_dispatcher"] = sent_events.of(spec.name)
     if ticket.aware:
         # The entry's own `expires` is the deadline of the occurrence, which beats and gates know from the record.
-        options["expires"] = None if message.expires_in is None else message.expires_in / 1000
+        own["expires"] = None if message.expires_in is None else message.expires_in / 1000
         if not rules.gated:
-            options["ignore_result"] = False
+            own["ignore_result"] = False
     if rules.at_most_once:
         # Celery repeats a publish whose answer was lost, and the first one may have arrived.
-        options["retry"] = False
+        own["retry"] = False
     else:
         options.setdefault("retry", False)  # what fails is sent again from its record
-    if declared(spec.task, options):
-        options["declare"] = []
-    return OccurrenceEntry(app, spec.name, spec.task, spec.args, spec.kwargs, options, lambda: schedule(message))
+    return OccurrenceEntry(app, message, options, headers, own, schedule)
 
 
 def _copied(value: Any) -> Any:

@@ -15,6 +15,7 @@ from celery_pyncette.beat.backend import BackendResults
 from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.celery_publisher import CeleryPublisher
 from celery_pyncette.beat.default_store import default_store_url, warning
+from celery_pyncette.beat.dispatching import Vetoed, is_watched, send_within
 from celery_pyncette.beat.entry import OccurrenceEntry, entry_of
 from celery_pyncette.beat.hearsay import Hearsay
 from celery_pyncette.beat.parked import TooLate
@@ -77,7 +78,14 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         self._broker = Broker(self.app, self.Producer, runtime.clock)
         if self.app.conf.task_send_sent_event:
             self._sent_events = SentEvents(self.app)
-        self._publisher = CeleryPublisher(self, self._broker, runtime.clock, runtime.owner, self._entry_of)
+        self._publisher = CeleryPublisher(
+            self,
+            self._broker,
+            runtime.clock,
+            runtime.owner,
+            self._entry_of,
+            lambda message: is_watched(self.app, message),
+        )
         runtime.observers.add(TooLate(self.app))
         results = None
         if not self._gated and check_ordinary_workers(self.app, runtime.settings, definitions):
@@ -119,8 +127,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         return seed.last_runs
 
     def _entry_of(self, message: Outgoing) -> OccurrenceEntry:
-        assert self._broker is not None
-        return entry_of(self.app, message, self._celery_schedule, self._broker.declared, self._sent_events)
+        return entry_of(self.app, message, self._celery_schedule, self._sent_events)
 
     def _celery_schedule(self, message: Outgoing) -> Any:
         static = self.schedule.get(message.spec.name)
@@ -207,8 +214,18 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
         """Send one entry, and let the publisher know the error that :meth:`apply_entry` will swallow."""
+
+        def send() -> Any:
+            if self._broker is not None and self._broker.declared(entry.task, entry.options):
+                entry.options["declare"] = []
+            return super(Scheduler, self).apply_async(entry, producer=producer, advance=advance, **kwargs)
+
         try:
-            return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+            return send_within(self.app, entry, send) if isinstance(entry, OccurrenceEntry) else send()
+        except Vetoed as veto:
+            if self._publisher is not None:
+                self._publisher.failed(veto)
+            return None
         except Exception as error:
             if self._publisher is not None:
                 self._publisher.failed(error)

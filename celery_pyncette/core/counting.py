@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from celery_pyncette.core.instants import NEVER, Instant
-from celery_pyncette.core.plans import Receipt
+from celery_pyncette.core.plans import Receipt, Sent
 from celery_pyncette.core.policies import Rules
-from celery_pyncette.core.records import NOBODY, Counters, Lease, Recent, Record, Write
+from celery_pyncette.core.records import NOBODY, Counters, Lease, Outcome, Recent, Record, Write
 from celery_pyncette.core.taking import Taken
 
 #: A one-shot younger than this leaves a tombstone, for a client that asks again about its creation.
@@ -38,10 +38,18 @@ def skip_write(record: Record, taken: Taken, now: Instant, rules: Rules) -> Writ
     return bury(rested, now, rules) if is_over(rested) else Write(record=rested)
 
 
-def unbuildable(record: Record, taken: Taken, now: Instant, rules: Rules) -> Write:
-    """The occurrence is skipped: no message can be built for it."""
-    skipped = count(record, taken, now, skipped=1, lease=None)
+def unsent(record: Record, taken: Taken, due_at: Instant, receipt: Receipt, now: Instant, rules: Rules) -> Write:
+    """The occurrence is skipped: there will be no message for it."""
+    line = Recent(due_at=due_at, outcome=Outcome.SKIPPED.value, reason=why_unsent(receipt), beat=receipt.beat)
+    skipped = count(record, taken, now, skipped=1, recent=remembered(record, line, rules), lease=None)
     return bury(skipped, now, rules) if is_over(skipped) else Write(record=skipped)
+
+
+def why_unsent(receipt: Receipt) -> str:
+    """What the history of an entry says of a message that will never be sent."""
+    assert receipt.sent.skips is not None
+    said = receipt.error if receipt.sent is Sent.VETOED else None
+    return f"{receipt.sent.skips.value}: {said}" if said else receipt.sent.skips.value
 
 
 def is_over(record: Record) -> bool:

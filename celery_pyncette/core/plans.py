@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.core.records import Occurrence, Outcome, Pause, Record, Run, Write
+from celery_pyncette.core.records import Occurrence, Outcome, Pause, Record, Run, Skip, Write
 from celery_pyncette.core.taking import Skips, Taken
 
 
@@ -21,11 +21,24 @@ class Sent(enum.Enum):
     """The answer was lost: it may have been sent."""
     UNBUILDABLE = "unbuildable"
     """No such message can be built, now or later."""
+    VETOED = "vetoed"
+    """A middleware did not let it be sent, and it is not to be tried again."""
+
+    @property
+    def skips(self) -> Skip | None:
+        """Why its occurrence will never run, if that is what it means."""
+        return _SKIPS.get(self)
+
+
+_SKIPS = {Sent.UNBUILDABLE: Skip.PUBLISH_FAILED, Sent.VETOED: Skip.VETOED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a publisher answers about one message: what is known, when, by which beat, and the error if any."""
+    """What a publisher answers about one message: what is known, when, by which beat, and the error if any.
+
+    ``error`` of a vetoed one is the reason that the middleware gave.
+    """
 
     sent: Sent
     task_id: str

@@ -76,6 +76,8 @@ class Skip(str, enum.Enum):
     """It was sent, or may have been, and nobody started it."""
     PUBLISH_FAILED = "publish_failed"
     """Its message cannot be built."""
+    VETOED = "vetoed"
+    """A middleware around its dispatch did not let it be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

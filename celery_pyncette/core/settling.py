@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from celery_pyncette.core.attempts import is_last, marked
-from celery_pyncette.core.counting import add, hold_back, unbuildable, uncount, use
+from celery_pyncette.core.counting import add, hold_back, uncount, unsent, use, why_unsent
 from celery_pyncette.core.ending import use_up
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.plans import Plan, Receipt, Sent, Settle
 from celery_pyncette.core.policies import Rules
-from celery_pyncette.core.records import Outcome, Record, Skip, Write
+from celery_pyncette.core.records import Outcome, Record, Write
 from celery_pyncette.core.taking import DueTimes, times_of
 
 #: A publish that failed is tried again after this.
@@ -27,7 +27,7 @@ def settle(plan: Plan, stored: Record, receipt: Receipt, now: Instant, times: Du
         case Settle.ADVANCE:
             return _advance_as_holder(plan, stored, receipt, now, times, rules)
         case Settle.ADVANCED:
-            return _after_use(plan, receipt.sent, now, rules)
+            return _after_use(plan, receipt, now, rules)
         case Settle.MARK:
             return _mark(plan, stored, receipt, now, rules)
         case None:
@@ -50,8 +50,8 @@ def _advance_as_holder(
     taken = plan.taken
     if stored.timing != plan.record.timing:
         taken = replace(taken, next_due=times_of(stored, times).next_after(now))
-    if receipt.sent is Sent.UNBUILDABLE:
-        return unbuildable(stored, taken, now, rules)
+    if receipt.sent.skips is not None:
+        return unsent(stored, taken, plan.send.due_at, receipt, now, rules)
     return use(stored, taken, plan.send.due_at, receipt, now, rules)
 
 
@@ -59,15 +59,16 @@ def _owner(record: Record) -> str | None:
     return None if record.lease is None else record.lease.owner
 
 
-def _after_use(plan: Plan, sent: Sent, now: Instant, rules: Rules) -> Write | None:
-    match sent:
+def _after_use(plan: Plan, receipt: Receipt, now: Instant, rules: Rules) -> Write | None:
+    match receipt.sent:
         case Sent.SENT | Sent.UNSURE:
             return None
         case Sent.FAILED:
             return hold_back(_put_back(plan), SEND_AGAIN)
-        case Sent.UNBUILDABLE:
+        case Sent.UNBUILDABLE | Sent.VETOED:
             assert plan.taken is not None
-            return unbuildable(plan.record, plan.taken, now, rules)
+            assert plan.send is not None
+            return unsent(plan.record, plan.taken, plan.send.due_at, receipt, now, rules)
 
 
 def _put_back(plan: Plan) -> Record:
@@ -82,8 +83,11 @@ def _put_back(plan: Plan) -> Record:
 def _mark(plan: Plan, stored: Record, receipt: Receipt, now: Instant, rules: Rules) -> Write | None:
     run, sent = stored.run, receipt.sent
     assert run is not None
-    if sent is Sent.UNBUILDABLE:
-        return use_up(stored, run, Outcome.SKIPPED, now, rules, reason=Skip.PUBLISH_FAILED.value, given_up=True).first
+    if sent.skips is not None:
+        # A one-off is kept, to be looked at; of a recurring entry, a veto is nothing to look at.
+        kept = sent is Sent.UNBUILDABLE or not stored.key.startswith("o:")
+        why = why_unsent(receipt)
+        return use_up(stored, run, Outcome.SKIPPED, now, rules, reason=why, given_up=kept).first
     if sent is Sent.SENT or (sent is Sent.UNSURE and is_last(run, rules)):
         run = replace(marked(run, now, rules), task_id=receipt.task_id)
         return Write(record=replace(stored, run=run, lease=None))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from celery_pyncette.core.counting import why_unsent
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.plans import Plan, Receipt, Sent, Settle
-from celery_pyncette.core.records import Lane, Outcome, Record, Skip
+from celery_pyncette.core.records import Lane, Occurrence, Outcome, Record, Skip
 from celery_pyncette.core.settling import SEND_AGAIN
 from celery_pyncette.core.taking import Skips
 from celery_pyncette.events import (
@@ -129,7 +130,7 @@ class Announcer:
         """An entry came to rest because a run of it failed."""
         self._see(Paused(key=record.key, entry=record.spec.name, task=record.spec.task, note=note))
 
-    def _skipped(self, record: Record, skips: Skips) -> None:
+    def _skipped(self, record: Record, skips: Skips, said: str = "") -> None:
         self._see(
             Skipped(
                 key=record.key,
@@ -140,6 +141,7 @@ class Announcer:
                 count=skips.count,
                 reason=skips.reason.value,
                 at_least=skips.at_least,
+                said=said,
             )
         )
 
@@ -161,7 +163,7 @@ class Announcer:
                     unsure=receipt.sent is Sent.UNSURE,
                 )
             )
-        if receipt.sent is not Sent.SENT:
+        if receipt.sent not in (Sent.SENT, Sent.VETOED):
             lost = receipt.sent is Sent.UNBUILDABLE
             counts_as_sent = receipt.sent is Sent.UNSURE and plan.settle is Settle.ADVANCED
             self._see(
@@ -174,8 +176,26 @@ class Announcer:
                     retry_in=None if lost or counts_as_sent else SEND_AGAIN / 1000,
                 )
             )
-            if lost:
-                self._skipped(record, Skips(occurrence.due_at, occurrence.due_at, 1, Skip.PUBLISH_FAILED))
+        if receipt.sent.skips is not None:
+            self._never_sent(record, occurrence, receipt, receipt.sent.skips)
+
+    def _never_sent(self, record: Record, occurrence: Occurrence, receipt: Receipt, reason: Skip) -> None:
+        """An occurrence ends with this: skipped, unless an earlier attempt has started."""
+        if record.run is None or record.run.starts == 0:
+            said = receipt.error or "" if receipt.sent is Sent.VETOED else ""
+            self._skipped(record, Skips(occurrence.due_at, occurrence.due_at, 1, reason), said)
+            return
+        self._see(
+            UsedUp(
+                key=record.key,
+                entry=record.spec.name,
+                task=record.spec.task,
+                due_at=occurrence.due_at,
+                outcome=Outcome.SKIPPED.value,
+                attempt=occurrence.attempt,
+                reason=why_unsent(receipt),
+            )
+        )
 
     def superseded(self, record: Record, doing: str) -> None:
         """A write was refused because somebody else had acted."""

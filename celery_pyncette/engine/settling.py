@@ -65,7 +65,9 @@ class Settling:
         if stored.timing != step.stored.timing:
             current = self._definitions.meaning(stored)
             times = times if current is None else current.times
-        step.uses_up = receipt.sent in (Sent.SENT, Sent.UNBUILDABLE) and stored.due_at == step.plan.record.due_at
+        step.uses_up = (
+            receipt.sent is Sent.SENT or receipt.sent.skips is not None
+        ) and stored.due_at == step.plan.record.due_at
         write = settle(step.plan, stored, receipt, now, times, meaning.rules)
         mine = self.leaving or step.late
         if mine and receipt.sent is Sent.FAILED and write is not None and write.record is not None:

@@ -81,7 +81,7 @@ def entered(middleware: Middleware, what: Any) -> AbstractContextManager[Any]:
         if str(error) != "generator didn't yield":
             raise
         raise ConfigurationError(
-            f"middleware {middleware.name} ended before its yield; raise Skip to keep the run from happening"
+            f"middleware {middleware.name} ended before its yield; raise Skip to keep from happening what it is around"
         ) from None
     return manager
 
@@ -108,5 +108,5 @@ def _check_argument(name: str, given: Any) -> None:
         signature.bind(object())
     except TypeError:
         raise ConfigurationError(
-            f"middleware {name}{signature}: it is called with one argument, the run that it is around"
+            f"middleware {name}{signature}: it is called with one argument, what it is around"
         ) from None

@@ -10,10 +10,11 @@ _REGISTRY = "_pyncette_middlewares"
 
 
 class Middlewares:
-    """Those around tasks."""
+    """Those around tasks, which workers run, and those around dispatches, which beats run."""
 
     def __init__(self) -> None:
         self.tasks = Chain()
+        self.dispatches = Chain()
 
 
 def attach(app: Any, middlewares: Middlewares) -> None:

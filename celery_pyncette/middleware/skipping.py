@@ -11,8 +11,8 @@ from celery.exceptions import Ignore
 class Skip(Ignore):  # type: ignore[misc]
     """Raised by a middleware instead of a ``yield``: the run is not to be, and that is no failure.
 
-    To Celery it is an ``Ignore``: the message is acknowledged, no result is stored. A result-aware run ends
-    as *skipped*.
+    Around a task it is an ``Ignore`` to Celery: the message is acknowledged, no result is stored. A result-aware run
+    ends as *skipped*. Around a dispatch no message is sent, and the occurrence is skipped, reason ``vetoed``.
 
     :param reason: said in the log and in the history of the entry, at most 200 characters of it.
     """
@@ -29,7 +29,7 @@ def skip_if(predicate: Callable[[Any], object], reason: str = "") -> Callable[[A
 
         pyncette.middleware(skip_if(lambda run: in_maintenance(), "maintenance"), scheduled=True)
 
-    :param predicate: is given the :class:`TaskRun`.
+    :param predicate: is given the :class:`TaskRun`, around a dispatch the :class:`Dispatch`.
     """
 
     def skip(what: Any) -> Iterator[None]:

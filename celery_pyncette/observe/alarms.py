@@ -7,8 +7,8 @@ from collections.abc import Callable
 from celery_pyncette import events
 from celery_pyncette.core.records import Skip
 
-#: Somebody wanted these not to run: a new definition took their place, or their entry was paused.
-_WANTED = frozenset([Skip.REPLACED.value, Skip.PAUSED.value])
+#: Somebody wanted these not to run: they were replaced, their entry was paused, a middleware vetoed them.
+_WANTED = frozenset([Skip.REPLACED.value, Skip.PAUSED.value, Skip.VETOED.value])
 
 
 class Alarms:

@@ -74,7 +74,7 @@ COUNTED: tuple[Meter, ...] = (
     Meter(
         "pyncette_missed_total",
         Kind.COUNTER,
-        "Those of the skipped that nobody asked to skip: not replaced, not paused.",
+        "Those of the skipped that nobody asked to skip: not replaced, paused or vetoed.",
         TASK,
     ),
     Meter(

@@ -44,7 +44,7 @@ SAYINGS: dict[type[events.Event], tuple[int, str]] = {
     events.PublishFailed: (logging.ERROR, "publish_failed: {entry!r} due {due_at}: {error}; {again}"),
     events.Skipped: (
         logging.WARNING,
-        "skipped: {few} occurrence(s) of {entry!r} from {due_at} to {until}, reason {reason}",
+        "skipped: {few} occurrence(s) of {entry!r} from {due_at} to {until}, reason {reason}{why}",
     ),
     events.UsedUp: (logging.INFO, "used_up: {entry!r} due {due_at}: {outcome}"),
     events.NotStarted: (
@@ -166,7 +166,8 @@ def _worded(event: events.Event) -> dict[str, str]:
         case events.NotStarted():
             return {"again_or_not": "sent again" if event.again else "it is the only message that there will be"}
         case events.Skipped():
-            return {"few": f"at least {event.count}" if event.at_least else str(event.count)}
+            few = f"at least {event.count}" if event.at_least else str(event.count)
+            return {"few": few, "why": f": {event.said}" if event.said else ""}
         case events.ForeignTicket():
             return {"fate": "it runs without a lease" if event.ran else "it was dropped"}
         case events.GateStoreDown():

@@ -60,7 +60,15 @@ class Outbox:
         self.does = does
         entry = SimpleNamespace(task="t", options={})
         clock: Any = FakeClock()
-        self.publisher = CeleryPublisher(self, broker, clock, "beat", lambda message: entry)  # type: ignore[arg-type]
+        self.watched = False
+        self.publisher = CeleryPublisher(
+            self,
+            broker,  # type: ignore[arg-type]
+            clock,
+            "beat",
+            lambda message: entry,  # type: ignore[arg-type, return-value]
+            lambda message: self.watched,
+        )
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         self.begun += 1
@@ -167,3 +175,12 @@ def test_a_broker_that_stays_away_is_warned_of_once(caplog: pytest.LogCaptureFix
             clock.advance(1.1)
     said = [record.levelname for record in caplog.records if "broker_unreachable" in record.message]
     assert said == ["WARNING", "DEBUG", "DEBUG"]
+
+
+def test_what_a_middleware_is_around_is_sent_singly_so_that_it_learns_what_became_of_it():
+    broker = FakeBroker(pipelines=True)
+    broker.flush = lambda: (_ for _ in ()).throw(OperationalError("closed"))
+    outbox = Outbox(broker)
+    assert fates(outbox.send(2)) == [Sent.UNSURE, Sent.UNSURE]
+    outbox.watched = True
+    assert fates(outbox.send(2)) == [Sent.SENT, Sent.SENT]

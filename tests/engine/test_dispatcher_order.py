@@ -56,6 +56,8 @@ def test_at_least_once_is_sent_before_it_is_used_up(desk: Desk) -> None:
         (AT_LEAST, Sent.FAILED, True),
         (AT_LEAST, Sent.UNSURE, True),
         (AT_LEAST, Sent.UNBUILDABLE, False),
+        (AT_MOST, Sent.VETOED, False),
+        (AT_LEAST, Sent.VETOED, False),
     ],
 )
 def test_what_a_publish_that_did_not_succeed_leads_to(desk: Desk, rules: Rules, fate: Sent, sent_again: bool) -> None:
@@ -63,7 +65,7 @@ def test_what_a_publish_that_did_not_succeed_leads_to(desk: Desk, rules: Rules, 
     due = desk.record(key).due_at
     desk.publisher.script(fate)
     done = desk.cycle()
-    assert len(desk.events.of(PublishFailed)) == 1
+    assert len(desk.events.of(PublishFailed)) == int(fate is not Sent.VETOED)
     if sent_again:
         held = desk.record(key)
         assert (held.due_at, held.counters) == (due, Counters())
@@ -76,17 +78,23 @@ def test_what_a_publish_that_did_not_succeed_leads_to(desk: Desk, rules: Rules, 
         ids = {message.ticket.task_id for message in desk.publisher.begun}
         assert len(ids) == 1
     after = desk.record(key)
-    skipped = int(fate is Sent.UNBUILDABLE)
+    skipped = int(fate.skips is not None)
     assert (after.due_at, after.counters) == (due + MINUTE, Counters(1, 1 - skipped, skipped))
 
 
-def test_a_message_that_cannot_be_built_is_told_as_skipped(desk: Desk) -> None:
-    desk.schedule(dynamic("report"))
-    desk.publisher.script(Sent.UNBUILDABLE)
+@pytest.mark.parametrize(("fate", "reason"), [(Sent.UNBUILDABLE, "publish_failed"), (Sent.VETOED, "vetoed")])
+@BOTH
+def test_a_message_that_will_never_be_sent_is_told_as_skipped(
+    desk: Desk, rules: Rules, fate: Sent, reason: str
+) -> None:
+    [key] = desk.schedule(dynamic("report", rules))
+    desk.publisher.script(fate)
     desk.cycle()
     [skipped] = desk.events.of(Skipped)
     assert isinstance(skipped, Skipped)
-    assert (skipped.reason, skipped.count) == ("publish_failed", 1)
+    assert (skipped.reason, skipped.count) == (reason, 1)
+    [line] = desk.record(key).recent
+    assert (line.outcome, (line.reason or "").partition(":")[0]) == ("skipped", reason)
 
 
 @BOTH

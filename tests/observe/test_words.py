@@ -36,7 +36,7 @@ def sent(lag: float, attempt: int = 1) -> events.Dispatched:
 
 @pytest.mark.parametrize("reason", [reason.value for reason in Skip])
 def test_what_is_skipped_is_missed_unless_somebody_wanted_that(reason: str):
-    wanted = reason in ("replaced", "paused")
+    wanted = reason in ("replaced", "paused", "vetoed")
     heard = told(events.Skipped(**RUN, until=START, count=3, reason=reason))
     assert heard == ([] if wanted else [events.Missed(**RUN, count=3, reason=reason)])
 
@@ -115,7 +115,7 @@ def test_the_watchdog_looks_until_it_is_stopped():
 def test_each_saying_names_fields_that_its_event_has(kind: type[events.Event]):
     fields = {field.name for field in dataclasses.fields(kind)}
     named = {name for _, name, _, _ in string.Formatter().parse(SAYINGS[kind][1]) if name}
-    assert named - fields <= {"again", "again_or_not", "few", "fate"}
+    assert named - fields <= {"again", "again_or_not", "few", "fate", "why"}
 
 
 def logged(event: events.Event, caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
@@ -176,6 +176,7 @@ def test_a_line_of_json_has_the_name_and_the_fields_of_the_event(caplog: pytest.
         "count": 2,
         "reason": "policy",
         "at_least": False,
+        "said": "",
     }
 
 

@@ -240,7 +240,7 @@ AWARE_MUTANTS: dict[str, AwareMutant] = {
             on_failure=OnFailure.ACCEPT,
             faults=Faults(stall=0.05, freeze=0.06, redelivered=0.6),
         ),
-        near=105,
+        near=60,
     ),
     "max_attempts counts dispatches": mutant(
         lifecycle, "_unstarted", dispatches_count, "nothing says so", "given up", change=LEAST

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.simulation.run_ledger import RunLedger
 
 #: Ends of runs that need no completed code.
-EXCUSES = ("deadline", "replaced", "gave up", "unbuildable", "no outcome", "never started")
+EXCUSES = ("deadline", "replaced", "gave up", "unbuildable", "vetoed", "no outcome", "never started")
 
 
 def check(ledger: RunLedger, owner: str, before: Record, after: Record | None, now: Instant) -> None:
@@ -139,6 +139,8 @@ def _how(ledger: RunLedger, before: Record, old: Run, story: Story, now: Instant
         return "deadline"
     if before.spec.args == ("unbuildable",):
         return "unbuildable"
+    if story.fired in ledger.vetoes:
+        return "vetoed"
     if rules.at_most_once and (old.attempt >= rules.start_attempts or old.starts) and old.until <= now:
         return "no outcome" if old.starts else "never started"
     if not rules.gated and old.dispatched_at is not None and now >= old.dispatched_at + rules.max_run:

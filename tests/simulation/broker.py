@@ -47,6 +47,9 @@ class SimPublisher:
         if message.spec.name in self._unbuildable:
             world.note(self._owner)
             return Sent.UNBUILDABLE
+        if world.vetoes():
+            self._ledger.vetoed(self._owner, message)
+            return Sent.VETOED
         if world.broker_away() or world.chance(world.faults.publish_fails):
             world.note(self._owner)
             return Sent.FAILED

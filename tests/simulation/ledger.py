@@ -60,6 +60,9 @@ class Ledger:
     held: dict[tuple[str, Key], Held] = field(default_factory=dict)
     arrivals: dict[Fired, list[Arrival]] = field(default_factory=dict)
     used: dict[Fired, tuple[str, Instant]] = field(default_factory=dict)
+    vetoes: dict[Fired, Instant] = field(default_factory=dict)
+    just_vetoed: dict[Key, tuple[str, Fired]] = field(default_factory=dict)
+    unsaid: set[Fired] = field(default_factory=set)
     lives: dict[Key, int] = field(default_factory=dict)
     names: dict[Key, str] = field(default_factory=dict)
     writers: dict[Key, str] = field(default_factory=dict)
@@ -82,6 +85,7 @@ class Ledger:
             if before.lease is not None and before.lease.until > batch.now:
                 raise Violation(f"{record.key} was given to {request.owner} under the lease of {before.lease}")
             self.current[record.key] = record
+            self._touched(request.owner, record.key)
             self.writers[record.key] = request.owner
             self.held[request.owner, record.key] = Held(batch.now, record, self.lives[record.key])
 
@@ -97,12 +101,36 @@ class Ledger:
         if held.record.paused is not None and held.record.paused.until > held.at:
             raise Violation(f"{key} was sent while paused")
         before = self.arrivals.setdefault((key, held.life, due), [])
+        self._not_vetoed((key, held.life, due))
         if self._rules(held.record).at_most_once:
             self._at_most_once((key, held.life, due), before)
         arrival = Arrival(owner, held.at, ticket.gen, ticket.task_id)
         if before:
             self._copy(key, due, before[-1], arrival)
         before.append(arrival)
+
+    def vetoed(self, owner: str, message: Outgoing) -> None:
+        """A middleware did not let it be sent."""
+        key = message.ticket.key
+        held = self.held[owner, key]
+        fired = (key, held.life, message.due_at)
+        self.vetoes[fired] = held.at
+        if self.writers[key] == owner:
+            self.just_vetoed[key] = (owner, fired)
+        else:
+            self.unsaid.add(fired)
+
+    def _touched(self, owner: str, key: Key) -> None:
+        """At most once, whoever comes between use and veto keeps the veto from being written: it counts as started."""
+        vetoed_by, fired = self.just_vetoed.pop(key, (owner, None))
+        if vetoed_by != owner and fired is not None:
+            self.unsaid.add(fired)
+
+    def _not_vetoed(self, fired: Fired) -> None:
+        """What was vetoed may be sent by a beat that does not know; the veto is not written then."""
+        at = self.vetoes.pop(fired, None)
+        if at is not None and not self.world.anybody_troubled(at):
+            raise Violation(f"{fired} was sent after a veto, and nothing had gone wrong")
 
     def _at_most_once(self, fired: Fired, before: list[Arrival]) -> None:
         if before:
@@ -125,6 +153,7 @@ class Ledger:
         if before is not None and before.write_id == change.write_id:
             return  # asked again, because the first answer was lost
         self.writers[change.key] = owner
+        self._touched(owner, change.key)
         for child in change.creates:
             self._made(child)
             self.current[child.key] = replace(child, version=1, write_id=change.write_id)
@@ -181,12 +210,14 @@ class Ledger:
             self._not_sent_after_all(owner, before, after)
 
     def _not_sent_after_all(self, owner: str, before: Record, after: Record) -> None:
-        """A message that could not be built turns a start into a skip; nothing else counts and takes up nothing."""
+        """A message that is never sent turns a start into a skip; nothing else counts and takes up nothing."""
         if difference(after.counters, before.counters) != Counters(0, -1, 1):
             raise Violation(f"{after.key}: counted something, and took up nothing")
         last = max(fired for fired, by in self.used.items() if fired[0] == after.key and by[0] == owner)
         if last in self.arrivals:
             raise Violation(f"{last} was skipped after it was sent")
+        if last not in self.vetoes and before.spec.args != ("unbuildable",):
+            raise Violation(f"{last} was skipped, and nothing says why")
         del self.used[last]
 
     def _put_back(self, before: Record, after: Record) -> None:
@@ -199,7 +230,8 @@ class Ledger:
         added = difference(after.counters, before.counters)
         held = self.held[owner, before.key]
         if held.record.timing != before.timing:
-            fire = max((fired[2] for fired in self.arrivals if fired[0] == before.key), default=before.due_at)
+            known = (*self.arrivals, *self.vetoes)
+            fire = max((fired[2] for fired in known if fired[0] == before.key), default=before.due_at)
         else:
             dues = self._dues(before, min(after.due_at, Instant(self.latest + 1)))
             if after.spec.max_runs is not None and after.due_at >= NEVER:
@@ -211,7 +243,10 @@ class Ledger:
             self._used_up(owner, before, fire, held.at)
         if added.skipped:
             self.skipped += added.skipped
-            self._may_skip(before, added, held)
+            if self._fired(before, fire) in self.vetoes and not added.started:
+                added = replace(added, started=1, skipped=added.skipped - 1)
+            if added.skipped:
+                self._may_skip(before, added, held)
 
     def _used_up(self, owner: str, before: Record, fire: Instant, claimed_at: Instant) -> None:
         fired = self._fired(before, fire)
@@ -254,7 +289,7 @@ class Ledger:
             if waiting and record.due_at + bound < now:
                 raise Violation(f"{record.key} has been due for {now - record.due_at} ms")
         for fired, (owner, claimed_at) in self.used.items():
-            if claimed_at + bound < now and fired not in self.arrivals:
+            if claimed_at + bound < now and fired not in self.arrivals and fired not in self.unsaid:
                 if not self.entries[self.names[fired[0]]].rules.at_most_once:
                     raise Violation(f"{fired} was used up and never sent")
                 if not self.world.troubled(owner, claimed_at):

@@ -161,9 +161,15 @@ MUTANTS: dict[str, Mutant] = {
     "a failed publish at least once counts as sent": Mutant(
         settling, "settle", fate(Sent.FAILED, Sent.SENT, Settle.ADVANCE), "never sent", 0
     ),
+    "a veto at least once is tried again": Mutant(
+        settling, "settle", fate(Sent.VETOED, Sent.FAILED, Settle.ADVANCE), "sent after a veto", 11
+    ),
+    "a veto at most once counts as sent": Mutant(
+        settling, "settle", fate(Sent.VETOED, Sent.SENT, Settle.ADVANCED), "used up and not sent", 7
+    ),
     "writes without compare": Mutant(SharedStore, "apply", without_compare, "put back after it was sent", 0),
     "the generation is not compared": Mutant(
-        SharedStore, "apply", without_generation, "is never due", 39, bustle=Faults(stall=0.05)
+        SharedStore, "apply", without_generation, "is never due", 554, bustle=Faults(stall=0.05)
     ),
     "a lost answer is asked again under another id": Mutant(
         StoreView, "apply", another_write_id, "used up and not sent, and nothing had gone wrong", 36

@@ -62,12 +62,18 @@ class RunLedger(Ledger):
         if held.record.paused is not None and held.record.paused.until > held.at:
             raise Violation(f"{ticket.key} was sent while paused")
         story = self.stories[self.by_ticket[ticket.key, ticket.gen, ticket.due_at]]
+        self._not_vetoed(story.fired)
         story.sent += 1
         self.copies += story.sent > 1
         if story.sent > 1 and message.rules.at_most_once and message.rules.start_attempts == 1:
             raise Violation(f"{ticket.key} was sent twice at most once")
         if story.sent > 1 and not self.world.anybody_troubled(0) and not story.codes:
             raise Violation(f"{ticket.key} was sent again, and nothing had gone wrong")
+
+    def vetoed(self, owner: str, message: Outgoing) -> None:
+        ticket = message.ticket
+        fired = self.by_ticket[ticket.key, ticket.gen, ticket.due_at]
+        self.vetoes[fired] = self.held[owner, ticket.key].at
 
     # --- user code ---
 
