@@ -55,6 +55,7 @@ class Hearsay:
         self._reported: dict[str, float] = {}
         self._suspects: dict[str, tuple[str, float]] = {}
         self._answer = False
+        self._say_at = 0.0
         self.doubts = False
         """Whether another store id was heard since this was last set to False: is ours still right?"""
 
@@ -94,17 +95,23 @@ class Hearsay:
                 [self._queue(channel)], callbacks=[self._hear], accept=["json"], no_ack=True, channel=channel
             ):
                 # Redis subscribes when it first listens: who speaks before hears no answer.
-                say_at = self._clock.monotonic() + _LISTEN_FOR / 2
+                self._say_at = self._clock.monotonic() + _LISTEN_FOR / 2
                 while not self._stopped.is_set():
-                    if self._answer or self._clock.monotonic() >= say_at:
-                        self._answer = False
-                        say_at = self._clock.monotonic() + SAY_EVERY
+                    if self.speaks():
                         self._say(producer)
                     self.report()
                     try:
                         connection.drain_events(timeout=_LISTEN_FOR)
                     except TimeoutError:
                         connection.heartbeat_check()
+
+    def speaks(self) -> bool:
+        """Whether it is time to speak: each minute, and in answer to a foreign beat; then the minute begins anew."""
+        now = self._clock.monotonic()
+        if not self._answer and now < self._say_at:
+            return False
+        self._answer, self._say_at = False, now + SAY_EVERY
+        return True
 
     def _say(self, producer: Any) -> None:
         producer.publish(self._said, exchange=self._exchange, declare=[self._exchange], serializer="json", retry=False)

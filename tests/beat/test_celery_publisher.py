@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.beat import SchedulingError
+from celery.exceptions import QueueNotFound
+from celery.result import task_join_will_block
 from kombu.exceptions import EncodeError, OperationalError
 
 from celery_pyncette.beat.broker import Broker
@@ -121,6 +124,56 @@ def test_a_message_that_cannot_be_built_costs_the_others_nothing():
     outbox = Outbox(broker, raising(EncodeError("no"), 2))
     assert fates(outbox.send(3)) == [Sent.SENT, Sent.UNBUILDABLE, Sent.SENT]
     assert broker.dropped == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "fate", "dropped"),
+    [
+        (EncodeError("a set"), Sent.UNBUILDABLE, 0),
+        (TypeError("missing argument"), Sent.UNBUILDABLE, 0),
+        (ValueError("priority"), Sent.UNBUILDABLE, 0),
+        (QueueNotFound("no queue"), Sent.UNBUILDABLE, 0),
+        (ConnectionRefusedError("refused"), Sent.FAILED, 1),
+        (OperationalError("closed"), Sent.UNSURE, 1),
+        (TimeoutError("no answer"), Sent.UNSURE, 1),
+        (ConnectionResetError("reset"), Sent.UNSURE, 1),
+        (RuntimeError("a bug"), Sent.FAILED, 0),
+    ],
+    ids=repr,
+)
+def test_what_an_error_says_of_its_message(error: Exception, fate: Sent, dropped: int):
+    """At most once, UNSURE counts as sent and FAILED is put back: what may have arrived must not be FAILED."""
+    broker = FakeBroker()
+    assert fates(Outbox(broker, _wrapped(error)).send(1)) == [fate]
+    assert broker.dropped == dropped
+
+
+def _wrapped(error: Exception) -> Callable[[int], None]:
+    """As Celery's scheduler raises it."""
+
+    def does(number: int) -> None:
+        raise SchedulingError("couldn't apply scheduled task") from error
+
+    return does
+
+
+def test_a_refusal_behind_another_error_is_one():
+    outbox = Outbox(FakeBroker())
+
+    def does(number: int) -> None:
+        try:
+            raise ConnectionRefusedError
+        except ConnectionRefusedError as refused:
+            raise OperationalError("cannot connect") from refused
+
+    outbox.does = does
+    assert fates(outbox.send(1)) == [Sent.FAILED]
+
+
+def test_no_result_backend_subscribes_to_what_a_beat_sends():
+    waits: list[bool] = []
+    Outbox(FakeBroker(), lambda number: waits.append(task_join_will_block())).send(1)
+    assert waits == [True]
 
 
 def test_stopped_between_messages_what_was_begun_is_unsure_and_the_rest_is_not_sent():

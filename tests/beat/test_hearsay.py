@@ -71,3 +71,18 @@ def test_what_is_not_about_this_namespace_is_ignored(ear: Ear, body: object):
     ear.hearsay._hear(body, None)
     assert not ear.hearsay.doubts
     assert ear.later(10) == []
+
+
+def test_it_speaks_at_the_start_each_minute_and_in_answer_to_a_foreign_beat(ear: Ear):
+    speaks = ear.hearsay.speaks
+    assert [speaks(), speaks()] == [True, False]
+    ear.clock.advance(59)
+    assert not speaks()
+    ear.clock.advance(1)
+    assert [speaks(), speaks()] == [True, False]
+    ear.hear("theirs")
+    assert [speaks(), speaks()] == [True, False]
+    ear.hear("ours")
+    assert not speaks()
+    ear.hearsay.now_in("new")
+    assert speaks(), "the others are told at once"

@@ -12,7 +12,7 @@ from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Counters, Key, Lease, Outcome, Pause, Record, Run
 from celery_pyncette.engine.deciding import STEP_ASIDE
-from celery_pyncette.engine.keeping import KEEP_FOR
+from celery_pyncette.engine.keeping import KEEP_EVERY, KEEP_FOR
 from celery_pyncette.engine.reconcile import Reconciler
 from celery_pyncette.engine.stale import StaleEntries
 from celery_pyncette.events import Observers, Reconciled
@@ -110,10 +110,29 @@ def test_what_is_due_already_fires_once_under_the_new_schedule() -> None:
 
 
 def test_seeds_of_a_stock_beat_decide_the_first_due_time() -> None:
-    desk = a_desk(static("report"), static("new"))
-    assert reconcile(desk, {"report": Instant(desk.now - 10 * MINUTE)}).seeded == 1
-    assert desk.record(REPORT).due_at <= desk.now + MINUTE
+    """An interval goes on counting from its last run there; what passed meanwhile is for catch-up."""
+    off = replace(static("off"), enabled=False)
+    desk = a_desk(static("report"), static("new"), off)
+    ran = Instant(desk.now - 10_250)
+    assert reconcile(desk, {"report": ran, "off": ran}).seeded == 2
+    assert (desk.record(REPORT).due_at, desk.record(REPORT).anchor) == (ran + MINUTE, ran)
     assert desk.record(Key("s:new")).due_at == desk.now + MINUTE
+    assert desk.record(Key("s:off")).due_at == NEVER
+    overdue = a_desk(static("report"))
+    ran = Instant(overdue.now - 10 * MINUTE - 7)
+    reconcile(overdue, {"report": ran})
+    assert overdue.cycle().sent == 1
+    assert overdue.record(REPORT).due_at == ran + 11 * MINUTE
+
+
+def test_what_has_fired_here_already_is_not_seeded() -> None:
+    desk = a_desk(static("report"))
+    start(desk)
+    desk.clock.advance(60)
+    desk.cycle()
+    before = desk.record(REPORT)
+    reconcile(desk, {"report": Instant(desk.now - 10 * MINUTE)})
+    assert desk.record(REPORT) == before
 
 
 def test_an_entry_that_this_beat_does_not_know_is_left_to_others_for_a_second() -> None:
@@ -233,16 +252,22 @@ def test_what_a_live_beat_defines_is_never_removed() -> None:
 
 
 def test_presence_and_manifest_end_by_themselves() -> None:
+    """They are kept for a minute, and are deleted ten minutes later."""
     desk = a_desk(static("report"))
     desk.neighbours.keep()
-    desk.clock.advance(KEEP_FOR / 2000)
+    desk.clock.advance(30)
     other = desk.beside(Book([static("report")]))
     other.neighbours.keep()
     assert [record.key for record in other.neighbours.present] == ["p:beat-1", "p:beat-2"]
-    desk.clock.advance(KEEP_FOR / 2000)
+    desk.clock.advance(30)
     other.neighbours.read()
     assert [record.key for record in other.neighbours.present] == ["p:beat-2"]
     assert other.neighbours.defines("report", other.book.timings()["report"])
-    desk.clock.advance(KEEP_FOR / 2000)
+    desk.clock.advance(30)
     other.neighbours.read()
     assert other.neighbours.defined() == frozenset()
+    assert len(desk.all("p:")) == 2
+    desk.clock.advance(571)
+    other.neighbours.read()
+    assert [record.key for record in desk.all("p:")] == ["p:beat-2"]
+    assert KEEP_FOR >= 3 * KEEP_EVERY, "two keepings may be missed"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_pyncette.beat.entry import entry_of
+from celery_pyncette.beat.entry import OccurrenceEntry, entry_of
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import EntrySpec, Key, Lane, Occurrence, Origin, Record, Run
@@ -22,14 +22,18 @@ RUN = Run(due_at=Instant(999_000), generation="g")
 
 
 def options_of(rules: Rules, run: Run | None, **options: Any) -> dict[str, Any]:
-    spec = EntrySpec(name="job", task="t", origin=Origin.STATIC, options=options)
+    return sent_as(EntrySpec(name="job", task="t", origin=Origin.STATIC, options=options), rules, run).options
+
+
+def sent_as(spec: EntrySpec, rules: Rules, run: Run | None) -> OccurrenceEntry:
+    """The entry that Celery is given."""
     record = Record(key=Key("s:job"), lane=Lane.ENTRIES, generation="g", spec=spec, run=run)
     attempt = 1 if run is None else run.attempt
     occurrence = Occurrence(key=record.key, generation="g", due_at=RUN.due_at, attempt=attempt)
     meaning = Meaning(spec=spec, times=OneTime(NOW), rules=rules, timing="")
     message = outgoing("ns", "store", record, occurrence, meaning, NOW)
     app = Celery("messages", broker="memory://", set_as_current=False)
-    return entry_of(app, message, lambda _: None, lambda *_: False).options
+    return entry_of(app, message, lambda _: None, lambda *_: False)
 
 
 @pytest.mark.parametrize("expires", [{}, {"expires": 30}, {"expires": None}])
