@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from celery_pyncette.delayed import list_delayed as list_delayed
     from celery_pyncette.delayed import move_delayed as move_delayed
     from celery_pyncette.extension import Pyncette as Pyncette
+    from celery_pyncette.fixtures import current_fixtures as current_fixtures
     from celery_pyncette.worker.occurrence import current_occurrence as current_occurrence
     from celery_pyncette.worker.occurrence import heartbeat as heartbeat
     from celery_pyncette.worker.occurrence import lease_lost as lease_lost
@@ -66,6 +67,7 @@ _HOMES = {
     "Pyncette": "celery_pyncette.extension",
     "heartbeat": _OCCURRENCE,
     "lease_lost": _OCCURRENCE,
+    "current_fixtures": "celery_pyncette.fixtures",
     "current_occurrence": _OCCURRENCE,
     "EntrySpec": "celery_pyncette.core.records",
     "Policy": _POLICIES,

@@ -20,6 +20,20 @@ logger = logging.getLogger(__name__)
 
 Line = Mapping[str, Any]
 
+#: Where the main process of a worker keeps what it tells those that it starts; no setting of anybody's.
+TOLD = "_pyncette_worker"
+
+
+def told(app: Any) -> Any:
+    """What the worker says that has started this process, a mapping; None if none has."""
+    return app.conf.get(TOLD)
+
+
+def line_of(app: Any) -> Line | None:
+    """How the worker is reached that has started this process; None if none has."""
+    said = told(app)
+    return None if said is None else said["line"]
+
 
 def open_line() -> dict[str, Any]:
     """A line to this process."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar, overload
 
 from celery import Celery
 
 from celery_pyncette import apps
 from celery_pyncette.client.methods import Calls
+from celery_pyncette.clock import SystemClock
 from celery_pyncette.delay import interceptor
+from celery_pyncette.fixtures.asking import hide_injected
+from celery_pyncette.fixtures.definitions import Process, read_fixture
+from celery_pyncette.fixtures.lives import Life
+from celery_pyncette.fixtures.registry import Fixtures, attach_fixtures, fixtures_of
 from celery_pyncette.middleware.chain import Chain
 from celery_pyncette.middleware.definitions import read_middleware
 from celery_pyncette.middleware.filters import Filter, Patterns
@@ -36,6 +43,7 @@ class Pyncette(Calls):
         """:param app: or call :meth:`init_app` later."""
         self.app: Celery | None = None
         self._middlewares = Middlewares()
+        self._fixtures = Fixtures()
         if app is not None:
             self.init_app(app)
 
@@ -43,11 +51,13 @@ class Pyncette(Calls):
         """Extend an app; again for the same one changes nothing but that what was defined here is the app's too."""
         self.app = app
         self._share_middlewares(app)
+        self._share_fixtures(app)
         if any(known is app for known in _extended):
             return
         _extended.append(app)
         apps.remember(app)
         app.pyncette = self
+        hide_injected(app)
         hooks.connect()
         interceptor.connect()
         interceptor.install(app)
@@ -155,6 +165,94 @@ class Pyncette(Calls):
         """
         chosen = Filter.of(tasks=tasks, entries=entries, queues=queues)
         return _defined(lambda: self._middlewares.dispatches, given, chosen)
+
+    @overload
+    def fixture(self, given: Given) -> Given: ...
+
+    @overload
+    def fixture(
+        self,
+        given: None = None,
+        *,
+        process: str | Iterable[str] = "tasks",
+        name: str | None = None,
+        retry_for: float | timedelta = 0,
+    ) -> Callable[[Given], Given]: ...
+
+    @overload
+    def fixture(
+        self,
+        given: Given,
+        *,
+        process: str | Iterable[str] = "tasks",
+        name: str | None = None,
+        retry_for: float | timedelta = 0,
+    ) -> Given: ...
+
+    def fixture(
+        self,
+        given: Any = None,
+        *,
+        process: str | Iterable[str] = "tasks",
+        name: str | None = None,
+        retry_for: float | timedelta = 0,
+    ) -> Any:
+        """Set something up when a process begins, and tear it down at its end; a decorator, with or without arguments.
+
+        ::
+
+            @pyncette.fixture
+            def db():
+                engine = create_engine(URL)
+                yield engine
+                engine.dispose()
+
+
+            @app.task
+            def report(day: str, db: Injected[Engine]): ...
+
+        A process whose set-up fails ends. The value goes by name to the tasks that ask for it, to the fixtures that
+        have a parameter of that name, and is ``current_fixtures().db``.
+
+        :param given: a generator function with one ``yield``, or anything that answers a context manager; it is called
+            with the fixtures that its parameters without a default name.
+        :param process: whose life it has: ``"tasks"``, the process that runs tasks; ``"worker"``, the main process of a
+            worker; ``"beat"``; or several of these.
+        :param name: instead of the function's.
+        :param retry_for: seconds for which a set-up that raises is tried again.
+        :raises ConfigurationError: for what is no fixture, or asynchronous, or defined twice.
+        """
+
+        def define(what: Any) -> Any:
+            self._fixtures.add(read_fixture(what, name, process, retry_for))
+            return what
+
+        return define if given is None else define(given)
+
+    @contextmanager
+    def fixtures(self, process: str = "tasks") -> Iterator[None]:
+        """Set the fixtures of a process up in this one, in a test or a script: ``with pyncette.fixtures(): ...``.
+
+        :raises FixtureFailed: if one cannot be set up.
+        """
+        if self.app is not None:
+            self.app.finalize()
+            hooks.install(self.app)  # tasks that were defined since, too
+        life = Life(SystemClock())
+        life.begin(self._fixtures.of(Process(process)))
+        try:
+            yield
+        finally:
+            life.end()
+
+    def _share_fixtures(self, app: Celery) -> None:
+        held = fixtures_of(app)
+        if held is None:
+            attach_fixtures(app, self._fixtures)
+        elif held is not self._fixtures:
+            for fixture in self._fixtures.defined:
+                held.add(fixture)
+            self._fixtures = held
 
     def _share_middlewares(self, app: Celery) -> None:
         held = middlewares_of(app)

@@ -17,6 +17,7 @@ from celery_pyncette.beat.celery_publisher import CeleryPublisher
 from celery_pyncette.beat.default_store import default_store_url, warning
 from celery_pyncette.beat.dispatching import Vetoed, is_watched, send_within
 from celery_pyncette.beat.entry import OccurrenceEntry, entry_of
+from celery_pyncette.beat.fixtures import BeatFixtures
 from celery_pyncette.beat.hearsay import Hearsay
 from celery_pyncette.beat.parked import TooLate
 from celery_pyncette.beat.sent_events import SentEvents
@@ -64,6 +65,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         self._schedule_filename = schedule_filename or app.conf.beat_schedule_filename
         store_url = None if settings.store_url else default_store_url(self._schedule_filename)
         self.runtime = Runtime(app, store_url=store_url)
+        self._fixtures = BeatFixtures(app, self.runtime.clock)
         poll_interval = settings.poll_interval / 1000
         asked = max_interval or app.conf.beat_max_loop_interval or poll_interval
         super().__init__(app, schedule=schedule, max_interval=min(asked, poll_interval), lazy=lazy, **kwargs)
@@ -142,18 +144,26 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         Where the store can end that sleep it is slept here, after the work, and the answer is 0.
         """
         assert self._conductor is not None, "a lazy scheduler does not tick"
+        try:
+            self._fixtures.begin()
+            return self._cycle(self._conductor)
+        except BaseException:
+            self._fixtures.end()
+            raise
+
+    def _cycle(self, conductor: Conductor) -> float:
         if self._lookout is not None:
             self._lookout.start()
         self._ticking = True
         try:
-            wait = self._conductor.tick()
-            self._compare_stores(self._conductor)
+            wait = conductor.tick()
+            self._compare_stores(conductor)
         except (SystemExit, KeyboardInterrupt):
             self._farewell()
             raise
         finally:
             self._ticking = False
-        return self._rest(self._conductor, float(min(wait, self.max_interval)))
+        return self._rest(conductor, float(min(wait, self.max_interval)))
 
     def _rest(self, conductor: Conductor, seconds: float) -> float:
         """Sleep, if the store can wake us; answers what is left to sleep."""
@@ -243,6 +253,8 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         if self._broker is not None and not self._ticking:
             self._broker.drop()
         super().close()
+        if not self._ticking:
+            self._fixtures.closed()
 
     @property
     def info(self) -> str:

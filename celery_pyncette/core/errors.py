@@ -9,6 +9,8 @@
     │   └── AppNotChosen            more than one Celery app in this process, none named
     ├── InvalidEntry                what the caller wants scheduled cannot be
     ├── WrongDatabase               the caller's connection is not the store's database
+    ├── FixtureFailed               a fixture could not be set up; its cause says why
+    ├── FixtureMissing              a fixture is asked for that this process does not have
     ├── LeaseLost                   another owner may act on this run now
     ├── CorruptRecord               a stored record cannot be read; it is quarantined
     └── StoreError
@@ -38,6 +40,14 @@ class NamespaceInUse(ConfigurationError):
 
 class AppNotChosen(ConfigurationError):
     """Which Celery app is meant cannot be told; pass ``app=``."""
+
+
+class FixtureFailed(PyncetteError):
+    """A fixture could not be set up; the process that it is for ends."""
+
+
+class FixtureMissing(PyncetteError, AttributeError):
+    """A fixture that is not set up in this process."""
 
 
 class InvalidEntry(PyncetteError):

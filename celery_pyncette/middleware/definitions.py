@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_pyncette.core.errors import ConfigurationError
+from celery_pyncette.given import function_of, name_of, refuse_async
 from celery_pyncette.middleware.filters import Filter
 from celery_pyncette.origins import defining_module
 
@@ -47,23 +48,6 @@ def read_middleware(given: Any, filter: Filter) -> Middleware:  # noqa: A002 - w
     return Middleware(name=name, make=make, filter=filter, module=defining_module())
 
 
-def name_of(given: Any) -> str:
-    """What an error calls it."""
-    return str(getattr(given, "__qualname__", None) or type(given).__qualname__)
-
-
-def refuse_async(kind: str, name: str, given: Any) -> None:
-    """:raises ConfigurationError: for a coroutine function, an async generator, an async context manager."""
-    function = _function(given)
-    asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-    if asynchronous or (hasattr(given, "__aenter__") and not hasattr(given, "__enter__")):
-        raise ConfigurationError(
-            f"{kind} {name} is asynchronous. Celery runs tasks without an event loop, so a loop of ours would be "
-            "another one than that of the code within; write a plain generator, and call asyncio.run() in it where "
-            "you need to"
-        )
-
-
 def entered(middleware: Middleware, what: Any) -> AbstractContextManager[Any]:
     """Make and enter it.
 
@@ -86,17 +70,8 @@ def entered(middleware: Middleware, what: Any) -> AbstractContextManager[Any]:
     return manager
 
 
-def _function(given: Any) -> Any:
-    """What is called when it is called, for the questions of ``inspect``."""
-    while hasattr(given, "func") and not inspect.isroutine(given):
-        given = given.func  # functools.partial
-    if inspect.isroutine(given) or inspect.isclass(given):
-        return given
-    return getattr(given, "__call__", given)  # noqa: B004 - it is that method which is looked at
-
-
 def _is_generator(given: Any) -> bool:
-    return inspect.isgeneratorfunction(_function(given))
+    return inspect.isgeneratorfunction(function_of(given))
 
 
 def _check_argument(name: str, given: Any) -> None:

@@ -39,6 +39,17 @@ def rebuild_tracer(app: Celery, task: Any) -> None:
         task.__trace__ = build_tracer(task.name, task, app.loader, hostname, app=app)
 
 
+def runs_tasks_in_children(pool: Any) -> bool:
+    """Whether a worker with this ``pool_cls`` (an alias, a path, a class) runs its tasks in processes of their own.
+
+    Asked at ``worker_init``, before there is a pool; the module of one that is a string must not be imported yet, for
+    other handlers may still patch what it uses.
+    """
+    if isinstance(pool, str):
+        return pool in ("prefork", "processes") or pool.startswith("celery.concurrency.prefork")
+    return any(cls.__module__ == "celery.concurrency.prefork" for cls in getattr(pool, "__mro__", ()))
+
+
 def is_stock(cls: type) -> bool:
     """Whether a class is Celery's own task class, whose ``__call__`` the tracer leaves out."""
     return cls is BaseTask or cls is object

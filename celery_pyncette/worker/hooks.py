@@ -14,6 +14,7 @@ import celery_pyncette
 from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.records import Ticket
 from celery_pyncette.engine.keeping import KEEP_EVERY
+from celery_pyncette.worker import fixtures
 from celery_pyncette.worker.adopting import adopt, include, tell, word_of_a_child
 from celery_pyncette.worker.celery_internals import STOCK_REQUEST, rebuild_tracer, when_an_app_is_finalized
 from celery_pyncette.worker.endings import UNKNOWN_TASK
@@ -76,12 +77,14 @@ def _worker_begins(sender: Any, **_: Any) -> None:
     install(sender.app)
     include(sender.app, (AUTOLOAD,))
     tell(sender.app)
+    fixtures.worker_begins(sender.app, sender.pool_cls)
 
 
 def _child_begins(**_: Any) -> None:
     app = current_app._get_current_object()
     adopt(app)
     install(app)
+    fixtures.child_begins(app)
 
 
 def _message_is_sent(headers: Any = None, **_: Any) -> None:
@@ -129,10 +132,12 @@ def _child_ends(**_: Any) -> None:
     office = office_of(current_app._get_current_object())
     if office.owes:
         office.keeper.flush(_LAST_WORDS)
+    fixtures.end()
 
 
 def _worker_ends(sender: Any, **_: Any) -> None:
     """Not called when a worker is shut down cold: then its leases end by themselves."""
+    fixtures.end()
     app = sender.app if hasattr(sender, "app") else current_app._get_current_object()
     word = word_of_a_child(app)
     if word is not None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import Any
 
+from celery_pyncette.core.errors import ConfigurationError
+from celery_pyncette.fixtures.asking import Asks, as_callers_see
+from celery_pyncette.fixtures.lives import value_of
 from celery_pyncette.worker.celery_internals import is_stock
+from celery_pyncette.worker.fixtures import asks_of_task
 from celery_pyncette.worker.gate import pass_gate
 from celery_pyncette.worker.middlewares import begin_within, work_within
 
@@ -18,13 +23,26 @@ def put_gate(cls: type) -> bool:
     """Change a task class, once; whether it was changed now."""
     if is_stock(cls) or _DONE in cls.__dict__:
         return False
+    asks = _asks(cls)
     custom_call = _has_custom(cls, "__call__")
     custom_start = _has_custom(cls, "before_start")
-    setattr(cls, "__call__", _call(cls, custom_call))  # noqa: B010 - mypy allows no assignment to a method
+    setattr(cls, "__call__", _call(cls, custom_call, asks))  # noqa: B010 - mypy allows no assignment to a method
     if custom_start:
         setattr(cls, "before_start", _before_start(cls))  # noqa: B010
     setattr(cls, _DONE, True)
     return True
+
+
+def _asks(cls: Any) -> Asks | None:
+    """What it asks for, which is kept from callers. With what cannot be injected no worker starts."""
+    try:
+        asks = asks_of_task(cls)
+    except ConfigurationError:
+        return None
+    if asks is not None and "__header__" in cls.__dict__:
+        function = inspect.unwrap(inspect.getattr_static(cls, "run"))
+        cls.__header__ = cls.app.type_checker(as_callers_see(function, bound=asks.bound), bound=asks.bound)
+    return asks
 
 
 def _has_custom(cls: type, name: str) -> bool:
@@ -33,7 +51,7 @@ def _has_custom(cls: type, name: str) -> bool:
     return any(function is not None and getattr(function, _CUSTOM, True) for function in found)
 
 
-def _call(cls: Any, custom: bool) -> Any:
+def _call(cls: Any, custom: bool, asks: Asks | None) -> Any:
     own = cls.__dict__.get("__call__")
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -43,7 +61,11 @@ def _call(cls: Any, custom: bool) -> Any:
             first, passed.called = not passed.called, True
             if first:
                 work = partial(users_call, self) if custom else self.run  # as the tracer does by itself
+                if asks is not None:
+                    work = partial(_injected, asks, work)
                 return work_within(self, request, passed, work, args, kwargs)
+        if asks is not None:
+            args, kwargs = asks.fill(args, kwargs, value_of)
         return users_call(self, *args, **kwargs)
 
     def users_call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -53,6 +75,13 @@ def _call(cls: Any, custom: bool) -> Any:
 
     setattr(call, _CUSTOM, custom)
     return call
+
+
+def _injected(asks: Asks, work: Any, *args: Any, **kwargs: Any) -> Any:
+    """A task with the arguments of its message, and its fixtures."""
+    asks.refuse_given(kwargs)
+    args, kwargs = asks.fill(args, kwargs, value_of)
+    return work(*args, **kwargs)
 
 
 def _before_start(cls: Any) -> Any:

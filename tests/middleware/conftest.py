@@ -9,6 +9,8 @@ from celery import _state
 from celery.app.trace import reset_worker_optimizations
 
 from celery_pyncette import Pyncette
+from celery_pyncette.fixtures.asking import hide_injected
+from celery_pyncette.fixtures.registry import attach_fixtures
 from celery_pyncette.middleware.registry import attach
 from celery_pyncette.worker import hooks
 from tests.worker.bench import Bench
@@ -32,4 +34,6 @@ def pyncette(bench: Bench) -> Pyncette:
     """The extension of the bench's app, without its mark on the process."""
     extension = Pyncette()
     attach(bench.app, extension._middlewares)
+    attach_fixtures(bench.app, extension._fixtures)
+    hide_injected(bench.app)
     return extension

@@ -114,7 +114,7 @@ def test_what_a_child_cannot_come_by_stops_the_worker_and_is_named(workshop: Wor
     worker = workshop.processes.worker("proj", "-c", "2", pool="prefork", cwd=workshop.directory)
     task_id = workshop.send({})
     assert worker.wait(PATIENCE) == 1
-    assert re.search(r"middleware_lost: .* does not come by (proj|__main__):noting\.<locals>\.note", worker.text)
+    assert re.search(r"not_in_spawned_child: .* does not come by (proj|__main__):noting\.<locals>\.note", worker.text)
     assert 'or set worker_pool_start_method = "fork"' in worker.text
     assert worker.text.count("worker_stopped: a process that this worker had started could not go on") == 1
     assert what(workshop, task_id) == [], "it did not run without its middleware"

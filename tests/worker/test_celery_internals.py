@@ -251,3 +251,15 @@ def test_an_exception_that_no_code_of_the_task_has_raised_is_retried_as_if_it_ha
     finally:
         task.pop_request()
     assert internals.as_if_raised_by(app.tasks["u"], other) is other
+
+
+def test_it_is_known_before_there_is_a_pool_whether_it_has_children():
+    from celery import concurrency
+
+    # Without loading those that patch the interpreter.
+    known = {name: internals.runs_tasks_in_children(name) for name in concurrency.get_available_pool_names()}
+    assert {name for name, children in known.items() if children} == {"prefork", "processes"} & set(known)
+    for name in ("prefork", "solo", "threads"):
+        assert internals.runs_tasks_in_children(concurrency.get_implementation(name)) is (name == "prefork")
+    mine = type("Mine", (concurrency.get_implementation("prefork"),), {"__module__": "mine"})
+    assert internals.runs_tasks_in_children(mine)
