@@ -89,12 +89,16 @@ class Stage:
         chance, kill_at = random.Random(0), time.monotonic() + kill_every
         while work.alive:
             time.sleep(0.05)
-            if time.monotonic() >= kill_at:
-                kill_at += kill_every
-                chance.choice([beat for beat in self.beats if beat.alive]).kill()
+            working = self._working() if time.monotonic() >= kill_at else []
+            if len(working) == 2:
+                kill_at = time.monotonic() + kill_every
+                chance.choice(working).kill()
                 self.kills += 1
                 self.launch_beat()
         assert work.returncode == 0, work.tail()
+
+    def _working(self) -> list[Process]:
+        return [beat for beat in self.beats if beat.alive and "beat_started" in beat.text]
 
     def changes(self) -> list[Change]:
         lines = (line for path in sorted(self.directory.glob("ops-*.jsonl")) for line in path.read_text().splitlines())
@@ -140,6 +144,7 @@ class Stage:
     def close(self) -> None:
         """Beats leave in good order; none of them has died by itself."""
         for beat in [beat for beat in self.beats if beat.returncode != -9]:
+            beat.wait_for_log("beat_started", PATIENCE)
             assert beat.terminate(15) == 0, beat.tail()
             assert "Traceback" not in beat.text, beat.tail(200)
         desk_of(self.app).close()

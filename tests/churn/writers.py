@@ -21,6 +21,8 @@ from tests.churn.plan import interval_of, kind_of, name_of
 
 #: Seconds between two changes by one writer, at most.
 PAUSE = 0.05
+#: So many changes are made at least, however busy the machine is.
+LEAST = 50
 
 
 class Writer:
@@ -36,7 +38,7 @@ class Writer:
     def run(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         with (self.directory / f"ops-{self.number}.jsonl").open("w") as log:
-            while time.monotonic() < end:
+            while time.monotonic() < end or self.count < LEAST:
                 log.write(json.dumps(self.change()) + "\n")
                 time.sleep(self.chance.random() * PAUSE)
 
