@@ -60,7 +60,7 @@ def test_the_wheel_names_its_dependencies_and_extras(wheel: Path):
         "sqlalchemy",
         "tzdata",
     }
-    extras = {"redis", "postgresql", "mysql", "cli", "metrics", "flower", "django", "otel", "all", "dev"}
+    extras = {"redis", "postgresql", "mysql", "cli", "metrics", "flower", "django", "otel", "sentry", "all", "dev"}
     assert extras <= set(header.get_all("Provides-Extra", []))
     assert header["Requires-Python"] == ">=3.10"
     assert "MIT License" in metadata(wheel, "licenses/LICENSE")

@@ -1,0 +1,54 @@
+"""What Sentry is told about a run or a dispatch; extra ``celery-pyncette[sentry]``.
+
+::
+
+    from celery_pyncette.middleware.sentry import sentry_labels
+
+    pyncette.middleware(sentry_labels)
+    pyncette.dispatch_middleware(sentry_labels)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery_pyncette.core.errors import ConfigurationError
+from celery_pyncette.middleware.labels import About, labels_of
+
+try:
+    import sentry_sdk
+except ImportError as error:
+    raise ConfigurationError("celery_pyncette.middleware.sentry needs celery-pyncette[sentry]") from error
+
+
+@contextmanager
+def sentry_labels(what: About) -> Iterator[None]:
+    """A middleware: events, transactions and the span of this run have the tags ``pyncette.entry``, ``pyncette.due_at``
+    (ISO 8601, UTC) and ``pyncette.attempt``. Tasks that no entry has sent are left alone.
+    """
+    labels = {f"pyncette.{name}": value for name, value in labels_of(what).items()}
+    if not labels:
+        yield
+    elif _has_a_scope_of_its_own(what):
+        # Its integration reports what the task raises when the middlewares are left already, and ends the scope then.
+        _label(sentry_sdk.get_isolation_scope(), labels)
+        yield
+    else:
+        with sentry_sdk.isolation_scope() as scope:
+            _label(scope, labels)
+            yield
+
+
+def _has_a_scope_of_its_own(what: Any) -> bool:
+    """Whether Sentry's Celery integration is around this task."""
+    return hasattr(what, "request") and sentry_sdk.get_client().get_integration("celery") is not None
+
+
+def _label(scope: Any, labels: dict[str, str | int]) -> None:
+    span = sentry_sdk.get_current_span()
+    for name, value in labels.items():
+        scope.set_tag(name, value)
+        if span is not None:
+            span.set_data(name, value)
