@@ -33,7 +33,7 @@ def sent_as(spec: EntrySpec, rules: Rules, run: Run | None) -> OccurrenceEntry:
     meaning = Meaning(spec=spec, times=OneTime(NOW), rules=rules, timing="")
     message = outgoing("ns", "store", record, occurrence, meaning, NOW)
     app = Celery("messages", broker="memory://", set_as_current=False)
-    return entry_of(app, message, lambda _: None, lambda *_: False)
+    return entry_of(app, message, lambda _: None)
 
 
 @pytest.mark.parametrize("expires", [{}, {"expires": 30}, {"expires": None}])
