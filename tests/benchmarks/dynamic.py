@@ -7,7 +7,8 @@ spread over it, and after that all at its beginning, as cron lines are. Lag is r
 ``--changes 60`` measures that instead: so many single changes, with wake-ups and without; see ``dynamic_change.py``.
 
 The broker is a Redis of its own, as is the store ``redis``; ``postgresql`` is a fresh database on the server that the
-tests use. One store per call: a million entries take minutes to load.
+tests use. One store per call: a million entries take minutes to load. ``--at URL --only load``, then ``--only watch``
+do it in two calls, over an empty PostgreSQL database that you made, and drop afterwards.
 """
 
 from __future__ import annotations
@@ -28,21 +29,28 @@ from tests.support.databases import postgresql_database
 from tests.support.own_redis import OwnRedis
 
 STORES = ("redis", "postgresql")
+#: Of the broker, with ``--at``.
+PORT = 26999
 
 
-def measured(store: str, sizes: Sizes, changed: int) -> Figures:
-    """All figures of one store."""
+def measured(store: str, at: str | None, sizes: Sizes, changed: int, only: str) -> Figures:
+    """The figures of one store."""
     with contextlib.ExitStack() as stack:
-        broker = stack.enter_context(OwnRedis())
+        # The namespace belongs to the app with this broker.
+        broker = stack.enter_context(OwnRedis(port=PORT if at else None))
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if store == "redis":
             alone: RedisAlone | PostgresAlone = RedisAlone(stack.enter_context(OwnRedis()).url)
         else:
-            server = find("postgresql").url
-            assert server is not None, "no PostgreSQL"
-            alone = PostgresAlone(stack.enter_context(postgresql_database(server)))
+            alone = PostgresAlone(at or stack.enter_context(_database()))
         trial = stack.enter_context(contextlib.closing(Trial(directory, broker.url, alone, sizes)))
-        return changes(trial, changed) if changed else trial.run()
+        return changes(trial, changed) if changed else trial.run(load=only != "watch", watch=only != "load")
+
+
+def _database() -> contextlib.AbstractContextManager[str]:
+    server = find("postgresql").url
+    assert server is not None, "no PostgreSQL"
+    return postgresql_database(server)
 
 
 def main() -> None:
@@ -55,10 +63,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=30, help="how long so many are due")
     parser.add_argument("--loaders", type=int, default=1, help="processes that load at once")
     parser.add_argument("--changes", type=int, default=0, help="measure so many single changes instead")
+    parser.add_argument("--at", metavar="URL", help="the PostgreSQL database")
+    parser.add_argument("--only", choices=["load", "watch"], default="", help="with --at: do it in two calls")
     given = parser.parse_args()
     before = os.getloadavg()[0]
     sizes = Sizes(given.entries, given.idle, given.due, given.seconds, given.loaders)
-    figures = measured(given.store, sizes, given.changes)
+    figures = measured(given.store, given.at, sizes, given.changes, given.only)
     sys.stderr.write(f"{given.store} (load {before:.1f} before): {json.dumps(figures)}\n")
     sys.stdout.write(f"| {given.entries:,} entries | {given.store} |\n|---|--:|\n")
     for name, figure in figures.items():

@@ -25,12 +25,12 @@ pytestmark = pytest.mark.faults
 CHUNK = 50
 SHORT = {"seconds": 5, "names": 60, "kill_every": 3}
 LONG = {"seconds": 60, "names": 1000, "kill_every": 10}
+STORES = ("redis", "postgresql", "mariadb", "redis-cluster")
 CASES = [
-    pytest.param("redis", SHORT, id="redis-short", marks=pytest.mark.store("redis")),
-    *(
-        pytest.param(store, LONG, id=store, marks=[pytest.mark.store(store), pytest.mark.full_matrix])
-        for store in ("redis", "postgresql", "mariadb", "redis-cluster")
-    ),
+    pytest.param(store, size, id=f"{store}-{name}", marks=[pytest.mark.store(store), *marks])
+    for name, size in (("short", SHORT), ("long", LONG))
+    for store in STORES
+    for marks in [[] if (store, name) == ("redis", "short") else [pytest.mark.full_matrix]]
 ]
 
 
@@ -59,7 +59,7 @@ def test_after_the_churn_all_adds_up(
         f"{len(account.copies(runs))} of them copies\n"
     )
     _check_runs(changes, runs, stage.kills)
-    _check_losses(expected, stage)
+    _check_losses(changes, expected, stage)
     _check_nothing_is_left(stage)
 
 
@@ -82,8 +82,11 @@ def _some_of(expected: set[tuple[str, int]], stage: Stage) -> str:
     return f"missed: {sorted(_missed(expected, stage.runs(), 'at_least_once'))[:10]} of {len(expected)}"
 
 
-def _check_losses(expected: set[tuple[str, int]], stage: Stage) -> None:
-    """What at most once has lost is a chunk per death; where it is result-aware, the store says so."""
+def _check_losses(changes: list[Change], expected: set[tuple[str, int]], stage: Stage) -> None:
+    """What at most once has lost is a chunk per death; where it is result-aware, the store says so.
+
+    A run that is sent and not started ends as skipped when its definition is replaced: it may be on its way.
+    """
     until(lambda: not stage.open_runs(), lambda: f"these runs have not ended: {stage.open_runs()[:3]}")
     records = stage.records()
     missed = _missed(expected, stage.runs(), "at_most_once")
@@ -93,7 +96,8 @@ def _check_losses(expected: set[tuple[str, int]], stage: Stage) -> None:
     lost = Counter(name for name, _ in missed if kind_of(name).aware and kind_of(name).overlap == "forbid")
     assert all(count <= skipped[name] for name, count in lost.items()), (lost, skipped)
     silent = [each for each in missed if kind_of(each[0]).aware and kind_of(each[0]).overlap == "allow"]
-    assert set(silent) <= given_up
+    replaced = {each for each in silent if any(c.name == each[0] and c.end >= each[1] for c in changes)}
+    assert set(silent) <= given_up | replaced
     for record in records:
         counters = record.counters
         assert counters.expected == counters.started + counters.skipped + (record.run is not None), record
