@@ -49,7 +49,7 @@ def _changes(trial: Trial, count: int, wake_up: str) -> list[float]:
         time.sleep(1 + chance.random())
         began = time.perf_counter()
         schedule_task(
-            "proj.send_digest", f"digest-0-{number}", execute_at=datetime.now(timezone.utc), args=[number], app=app
+            "proj.send_digest", f"digest-{number}", execute_at=datetime.now(timezone.utc), args=[number], app=app
         )
         taken: Any = client.brpop([QUEUE], timeout=30)
         assert taken is not None, "it was never sent"

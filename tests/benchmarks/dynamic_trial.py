@@ -47,9 +47,12 @@ class Sizes:
     loaders: int = 1
 
 
-def specs(prefix: str, dues: Iterator[float]) -> Iterator[dict[str, Any]]:
-    """Daily entries, the first time at each of the due times (seconds); the argument is that time in milliseconds."""
-    for number, due in enumerate(dues):
+def specs(prefix: str, dues: Iterator[float], first: int = 0) -> Iterator[dict[str, Any]]:
+    """Daily entries, numbered from ``first``, due for the first time at ``dues`` (seconds).
+
+    The argument is that time in milliseconds.
+    """
+    for number, due in enumerate(dues, first):
         yield {
             "task": "proj.send_digest",
             "name": f"{prefix}-{number}",
@@ -140,9 +143,8 @@ class Trial:
         step = DAY / self.sizes.entries
         count = min(count, self.sizes.entries - first)
         app = self.app()
-        done = schedule_tasks(
-            specs(f"digest-{first}", (self.start + (first + n) * step for n in range(count))), app=app
-        )
+        dues = (self.start + number * step for number in range(first, first + count))
+        done = schedule_tasks(specs("digest", dues, first), app=app)
         assert done.created == count, done
         desk_of(app).close()
 
