@@ -50,7 +50,7 @@ class Deciding:
         """What to do about a record; None for one that cannot be understood: its lease puts it off."""
         try:
             meaning = self._definitions.meaning(record)
-            if meaning is None and record.removed:
+            if meaning is None and (record.removed or record.dead is not None):
                 # Nobody defines it any more, and all that is left to do is to end its run and to delete it.
                 return Step(plan(record, now, OneTime(record.due_at), Rules()), None, record)
             if meaning is None:

@@ -1,7 +1,7 @@
 """Static entries that nobody defines any more: removed once no live beat has had them for a while.
 
 What is missing since when is kept in the record ``m:stale``, so that restarts do not begin the
-count again; time in which no beat looked does not count.
+count again; time in which no beat looked does not count. Their one-shots go with them.
 """
 
 from __future__ import annotations
@@ -47,16 +47,8 @@ class StaleEntries:
 
     def _undefined(self) -> tuple[dict[str, Record], Instant]:
         defined = self._neighbours.defined()
-        found: dict[str, Record] = {}
-        cursor: str | None = None
-        while True:
-            page = self._store.scan(Query(prefix="s:", limit=500), cursor)
-            for record in page.records:
-                if record.spec.name not in defined and not record.removed:
-                    found[record.key] = record
-            cursor = page.cursor
-            if cursor is None:
-                return found, page.now
+        found = {record.key: record for record in self._scan("s:") if record.spec.name not in defined}
+        return found, self._store.now()
 
     def _since(self, before: Record | None, undefined: Mapping[str, Record], now: Instant) -> dict[str, int]:
         data: Mapping[str, Any] = {} if before is None or before.data is None else before.data
@@ -71,8 +63,24 @@ class StaleEntries:
             records = [record for record in records if record.spec.name not in defined]
         if not records:
             return 0
-        changes = [change_of(record.key, record, unscheduled(record, new_id())) for record in records]
-        written = self._store.apply(changes).written
-        removed = sum(answer.verdict is Verdict.APPLIED for answer in written)
+        # First the one-shots: without their entry nobody would know any more that they are to go.
+        self._unschedule([child for record in records for child in self._scan(f"o:{record.key}@")])
+        removed = self._unschedule(records)
         self._observers.see(Reconciled(created=0, changed=0, unchanged=0, removed=removed))
         return removed
+
+    def _unschedule(self, records: list[Record]) -> int:
+        changes = [change_of(record.key, record, unscheduled(record, new_id())) for record in records]
+        written = self._store.apply(changes).written if changes else ()
+        return sum(answer.verdict is Verdict.APPLIED for answer in written)
+
+    def _scan(self, prefix: str) -> list[Record]:
+        """All records of a prefix that are not removed already."""
+        found: list[Record] = []
+        cursor: str | None = None
+        while True:
+            page = self._store.scan(Query(prefix=prefix, limit=500), cursor)
+            found += [record for record in page.records if not record.removed and record.dead is None]
+            cursor = page.cursor
+            if cursor is None:
+                return found

@@ -224,6 +224,43 @@ def test_an_entry_that_nobody_defines_is_removed_after_a_while() -> None:
     assert [record.key for record in desk.all("s:")] == ["s:kept"]
 
 
+@pytest.mark.parametrize("state", ["due", "open", "running", "reported", "dead"])
+def test_its_one_shots_go_with_it(state: str) -> None:
+    """Else they would be claimed each second for ever, by beats that don't know what they mean."""
+    gone = a_desk(static("report", Rules(aware=True)))
+    start(gone)
+    gone.clock.advance(60)
+    gone.cycle()
+    [child] = gone.all("o:")
+    fields: dict[str, dict[str, object]] = {
+        "due": {"run": None},
+        "open": {"run": a_run(child)},
+        "running": {
+            "run": a_run(child, started_at=gone.now, starts=1),
+            "lease": Lease(owner="w", until=Instant(gone.now + 30_000)),
+        },
+        "reported": {"run": a_run(child, started_at=gone.now, starts=1, outcome=Outcome.SUCCEEDED), "lease": None},
+        "dead": {"dead": gone.now + 3_600_000, "due_at": NEVER, "run": None, "lease": None},
+    }
+    gone.edit(child.key, lambda record: replace(record, **fields[state]))  # type: ignore[arg-type]
+    desk = gone.beside(Book([static("kept")]))
+    gone.clock.advance(2 * KEEP_FOR / 1000)
+    stale = sweeping(desk, 300_000)
+    for _ in range(8):
+        desk.neighbours.keep()
+        stale.sweep()
+        desk.cycle()
+        desk.clock.advance(60)
+    assert [record.key for record in desk.all("o:")] == ([child.key] if state == "dead" else [])
+    desk.clock.advance(3_600)
+    desk.cycle()
+    assert desk.all("o:") == []
+
+
+def a_run(child: Record, **fields: object) -> Run:
+    return Run(due_at=child.due_at, generation=child.generation, **fields)  # type: ignore[arg-type]
+
+
 def test_time_in_which_nobody_looked_does_not_count() -> None:
     gone = a_desk(static("report"))
     start(gone)
