@@ -47,7 +47,9 @@ class StaleEntries:
 
     def _undefined(self) -> tuple[dict[str, Record], Instant]:
         defined = self._neighbours.defined()
-        found = {record.key: record for record in self._scan("s:") if record.spec.name not in defined}
+        found: dict[str, Record] = {
+            record.key: record for record in self._scan("s:") if record.spec.name not in defined
+        }
         return found, self._store.now()
 
     def _since(self, before: Record | None, undefined: Mapping[str, Record], now: Instant) -> dict[str, int]:

@@ -14,7 +14,7 @@ from celery_pyncette.core.records import Key
 from celery_pyncette.engine.conductor import Conductor, Post
 from celery_pyncette.events import Observers, Reconciled, StoreEmptied, Ticked
 from celery_pyncette.stores.memory import MemoryStore
-from celery_pyncette.stores.protocol import ClaimBatch, ClaimRequest, Founding, Meta, Query
+from celery_pyncette.stores.protocol import ClaimBatch, ClaimRequest, Founding, Meta
 from tests.engine.desk import MINUTE, Desk, static
 from tests.simulation.book import Book
 
@@ -164,12 +164,17 @@ def test_tables_that_were_dropped_are_made_again(desk: Desk, monkeypatch: pytest
     conductor.tick()
     empty(desk)
 
+    claim, prepare = desk.store.claim, desk.store.prepare
+
     def no_table(request: ClaimRequest) -> ClaimBatch:
         raise SchemaMismatch("no such table")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "claim", no_table)
-        desk.clock.advance(1.1)
-        conductor.tick()
-    conductor.tick()
-    assert [record.key for record in desk.store.scan(Query(prefix="s:")).records] == [REPORT]
+    def make(founding: Founding | None) -> Meta:
+        if founding is not None:
+            monkeypatch.setattr(desk.store, "claim", claim)
+        return prepare(founding)
+
+    monkeypatch.setattr(desk.store, "claim", no_table)
+    monkeypatch.setattr(desk.store, "prepare", make)
+    live(desk, conductor, 2.1)
+    assert [record.key for record in desk.all("s:")] == [REPORT]
