@@ -7,6 +7,7 @@ what does not come to light ends the worker.
 
 from __future__ import annotations
 
+import atexit
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -24,8 +25,10 @@ def tell(app: Celery) -> None:
     """In the main process, before the pool is made."""
     middlewares, fixtures = _defined(app)
     include(app, {each.module for each in middlewares} | {each.module for each in fixtures})
+    line = open_line()
+    atexit.register(heard, line)  # whoever is shut down cold leaves nothing behind either
     app.conf[TOLD] = {
-        "line": open_line(),
+        "line": line,
         "middlewares": [each.label for each in middlewares],
         "fixtures": [each.label for each in fixtures],
     }

@@ -112,10 +112,10 @@ def _check_patience(app: Celery, fixtures: Fixtures) -> None:
 
 @contextmanager
 def _impatience(patience: float) -> Iterator[None]:
-    """Say what it was that a child was killed for, shortly before it is."""
+    """Say what a child will be killed for, before it is. Celery spares those that a worker starts with."""
     problem = (
-        f"fixture_slow: the fixtures of this child of the pool take long; after worker_proc_alive_timeout = "
-        f"{patience:g} s it is killed and another one started; set that to more"
+        "fixture_slow: the fixtures of this child of the pool take long; one that replaces another is killed after "
+        f"worker_proc_alive_timeout = {patience:g} s; set that to more"
     )
     watch = threading.Timer(patience * _PATIENCE, logger.error, (problem,))
     watch.daemon = True
