@@ -58,6 +58,7 @@ class Pyncette(Calls):
         apps.remember(app)
         app.pyncette = self
         hide_injected(app)
+        hooks.watch(app)
         hooks.connect()
         interceptor.connect()
         interceptor.install(app)

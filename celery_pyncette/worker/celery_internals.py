@@ -30,6 +30,22 @@ def when_an_app_is_finalized(callback: Callable[[Celery], object]) -> None:
     connect_on_app_finalize(callback)
 
 
+def when_a_task_is_made(app: Celery, callback: Callable[[Any], object]) -> None:
+    """Have every task that the app makes of a function given to ``callback``: some are made before it is finalized, by
+    their first use, and some long after.
+
+    ``_task_from_fun`` is private; no signal tells of a task.
+    """
+    make = app._task_from_fun
+
+    def made(fun: Any, *args: Any, **options: Any) -> Any:
+        task = make(fun, *args, **options)
+        callback(task)
+        return task
+
+    app._task_from_fun = made
+
+
 def rebuild_tracer(app: Celery, task: Any) -> None:
     """Let a task whose class was changed be looked at again; ``__trace__`` was built from what it had before."""
     if task.__trace__ is not None:

@@ -16,7 +16,12 @@ from celery_pyncette.core.records import Ticket
 from celery_pyncette.engine.keeping import KEEP_EVERY
 from celery_pyncette.worker import fixtures
 from celery_pyncette.worker.adopting import adopt, include, tell, word_of_a_child
-from celery_pyncette.worker.celery_internals import STOCK_REQUEST, rebuild_tracer, when_an_app_is_finalized
+from celery_pyncette.worker.celery_internals import (
+    STOCK_REQUEST,
+    rebuild_tracer,
+    when_a_task_is_made,
+    when_an_app_is_finalized,
+)
 from celery_pyncette.worker.endings import UNKNOWN_TASK
 from celery_pyncette.worker.gate import delivery_of
 from celery_pyncette.worker.office import office_of
@@ -51,17 +56,26 @@ def connect() -> None:
 def install(app: Celery) -> None:
     """Put the gate before every task that the app has by now; again for those that were added since."""
     for task in list(app.tasks.values()):
-        cls = type(task)
-        changed = put_gate(cls)
-        if cls.Request == STOCK_REQUEST:
-            cls.Request = _REQUEST
-        elif cls.Request != _REQUEST:
-            from celery_pyncette.worker.requests import gated
+        _gate(task)
 
-            find: Any = symbol_by_name
-            cls.Request = gated(find(cls.Request))
-        if changed:
-            rebuild_tracer(app, task)
+
+def watch(app: Celery) -> None:
+    """Put the gate before every task that the app makes from now on; once for each app."""
+    when_a_task_is_made(app, _gate)
+
+
+def _gate(task: Any) -> None:
+    cls: Any = type(task)
+    changed = put_gate(cls)
+    if cls.Request == STOCK_REQUEST:
+        cls.Request = _REQUEST
+    elif cls.Request != _REQUEST:
+        from celery_pyncette.worker.requests import gated
+
+        find: Any = symbol_by_name
+        cls.Request = gated(find(cls.Request))
+    if changed:
+        rebuild_tracer(task.app, task)
 
 
 def _app_is_being_finalized(app: Celery) -> None:

@@ -253,6 +253,24 @@ def test_an_exception_that_no_code_of_the_task_has_raised_is_retried_as_if_it_ha
     assert internals.as_if_raised_by(app.tasks["u"], other) is other
 
 
+def test_every_task_that_an_app_makes_of_a_function_is_told_before_it_is_finalized_and_after(app: Celery):
+    made: list[Any] = []
+    internals.when_a_task_is_made(app, made.append)
+
+    @app.task(name="early", shared=False)
+    def early() -> None: ...
+
+    assert early.name == "early"
+    assert not app.finalized
+    app.finalize()
+
+    @app.task(name="late", shared=False)
+    def late() -> None: ...
+
+    assert late.name == "late"
+    assert [task.name for task in made if not task.name.startswith("celery.")] == ["early", "late"]
+
+
 def test_it_is_known_before_there_is_a_pool_whether_it_has_children():
     from celery import concurrency
 

@@ -57,6 +57,23 @@ def test_it_can_be_had_first_and_given_an_app_later():
     assert python(code) == "1 True"
 
 
+def test_a_task_that_is_called_eagerly_before_the_app_is_finalized_meets_its_middlewares():
+    code = (
+        "from celery import Celery\n"
+        "from celery_pyncette import Pyncette\n"
+        "app = Celery('proj', broker='memory://')\n"
+        "app.conf.task_always_eager = True\n"
+        "@Pyncette(app).middleware\n"
+        "def around(run):\n"
+        "    print('in', app.finalized)\n"
+        "    yield\n"
+        "@app.task(name='t')\n"
+        "def t(): print('ran')\n"
+        "t.delay()\n"
+    )
+    assert python(code).splitlines() == ["in False", "ran"]
+
+
 def test_a_web_process_loads_nothing_of_a_worker():
     code = (
         "import sys\n"
