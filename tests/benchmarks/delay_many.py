@@ -2,8 +2,9 @@
 
 ``python -m tests.benchmarks.delay_many fill URL COUNT`` fills a database of its own that you made, so that it holds
 ``COUNT`` parked messages for tomorrow: the first 100,000 through the store, all others as copies of those in SQL, each
-with a key and a time of its own. ``… measure URL ...`` then parks 2,000 with ``send_task``, claims 5,000 due ones in
-batches of 100, takes them out as a beat does, and writes a Markdown table with a column for each database.
+with a key and a time of its own; the indexes are built anew after that. ``… measure URL ...`` then parks 2,000 with
+``send_task``, claims 5,000 that are due in batches of 100, takes them out as a beat does, and writes a Markdown table
+with a column for each database.
 """
 
 from __future__ import annotations
@@ -30,8 +31,14 @@ from celery_pyncette.stores.sql.tables import records
 from tests.benchmarks.delay_size import app_of
 
 DAY = 86_400_000
+DELAYED = records.c.lane == int(Lane.DELAYED)
 #: So many go through the store.
 FIRST = 100_000
+PRIMARY_KEY = "CONSTRAINT pyncette_records_pkey PRIMARY KEY (namespace, key)"
+WITHOUT_INDEXES = (
+    "ALTER TABLE pyncette_records DROP CONSTRAINT IF EXISTS pyncette_records_pkey",
+    "DROP INDEX IF EXISTS pyncette_records_ready, pyncette_records_names",
+)
 SENT, DUE, BATCH, APPLIED = 2_000, 5_000, 100, 50
 
 
@@ -68,33 +75,46 @@ def fill(url: str, count: int) -> None:
     store.prepare(Founding(fingerprint="benchmark"))
     engine = sa.create_engine(sql_url(url))
     with engine.connect() as connection:
-        lane = records.c.lane == int(Lane.DELAYED)
-        have = connection.scalar(sa.select(sa.func.count()).where(lane)) or 0
+        have = connection.scalar(sa.select(sa.func.count()).where(DELAYED)) or 0
         if have < FIRST:
             tomorrow = store.now() + DAY
             put(store, parked(app, store, min(count, FIRST) - have, lambda number: tomorrow + number * 800))
             have = min(count, FIRST)
-        moved = sa.literal_column("ready_at + 1 + (random() * 86400000)::bigint").label("moved")
-        while have < count:
-            more = min(have, count - have, 1_000_000)
-            source = sa.select(records, moved).where(lane).limit(more).subquery()
-            own = {
-                "key": sa.literal_column("'e:' || gen_random_uuid() || ':0'"),
-                "ready_at": source.c.moved,
-                "document": sa.func.replace(
-                    source.c.document, sa.cast(source.c.ready_at, sa.Text), sa.cast(source.c.moved, sa.Text)
-                ),
-            }
-            columns = [own.get(column.name, source.c[column.name]) for column in records.c]
-            connection.execute(records.insert().from_select([c.name for c in records.c], sa.select(*columns)))
-            connection.commit()
-            have += more
-            sys.stderr.write(f"{have:,}\n")
+        if have < count:
+            copy(connection, have, count)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE pyncette_records"))
     engine.dispose()
     store.close()
     app.close()
+
+
+def copy(connection: sa.Connection, have: int, count: int) -> None:
+    """Up to ``count`` by copies of those that are there."""
+    for statement in WITHOUT_INDEXES:
+        connection.execute(sa.text(statement))
+    moved = sa.literal_column("ready_at + 1 + (random() * 86400000)::bigint").label("moved")
+    while have < count:
+        more = min(have, count - have, 1_000_000)
+        source = sa.select(records, moved).where(DELAYED).limit(more).subquery()
+        document = sa.func.replace(
+            source.c.document, sa.cast(source.c.ready_at, sa.Text), sa.cast(source.c.moved, sa.Text)
+        )
+        own = {
+            "key": sa.literal_column("'e:' || gen_random_uuid() || ':0'"),
+            "ready_at": source.c.moved,
+            "document": document,
+        }
+        columns = [own.get(column.name, source.c[column.name]) for column in records.c]
+        connection.execute(records.insert().from_select([c.name for c in records.c], sa.select(*columns)))
+        connection.commit()
+        have += more
+        sys.stderr.write(f"{have:,}\n")
+    connection.execute(sa.text("SET maintenance_work_mem = '1GB'"))
+    connection.execute(sa.text(f"ALTER TABLE pyncette_records ADD {PRIMARY_KEY}"))
+    for index in records.indexes:
+        connection.execute(sa.schema.CreateIndex(index))
+    connection.commit()
 
 
 def measure(url: str) -> dict[str, str]:
