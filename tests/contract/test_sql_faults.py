@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from celery_pyncette.core.errors import SchemaMismatch, StoreRefused, StoreUnavailable
+from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Key
 from celery_pyncette.stores.protocol import Founding, Query, Store, Verdict
+from celery_pyncette.stores.sql.connections import transaction
 from celery_pyncette.stores.sql.store import SqlStore
 from celery_pyncette.testing.contract.samples import create, replace_with, sample
 from celery_pyncette.testing.contract.setting import claim, keys, put, stored, verdicts
@@ -214,3 +217,20 @@ def test_a_broken_off_step_is_taken_again(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path)) as other:
             names = {row[0] for row in other.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
         assert {"pyncette_records_names", "pyncette_records_ready"} <= names
+
+
+@SERVERS
+def test_a_new_record_that_waited_for_too_long_is_not_written_later(url: str, request: pytest.FixtureRequest) -> None:
+    """Somebody's transaction has the key, and goes on for longer than the caller waits; then it is rolled back."""
+    place = request.getfixturevalue(url)
+    store, other = SqlStore(place, "patience", timeout=2), SqlStore(place, "patience", timeout=30)
+    store.prepare(Founding())
+    other.prepare(None)
+    with other._connected() as connection, contextlib.suppress(ZeroDivisionError), transaction(connection):
+        other._apply(connection, [create(sample("d:new"))], Instant(0))
+        with pytest.raises(StoreUnavailable):
+            store.apply([create(sample("d:new"))])
+        raise ZeroDivisionError
+    assert verdicts(store.apply([create(sample("d:new"))])) == [Verdict.APPLIED]
+    store.close()
+    other.close()

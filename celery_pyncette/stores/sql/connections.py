@@ -56,11 +56,16 @@ def _begin(kind: str, timeout: float) -> str:
         return "BEGIN IMMEDIATE"
     if kind == "mysql":
         return "START TRANSACTION"
-    statement, lock = int(timeout * 900) or 1, int(timeout * 500) or 1
+    statement, lock = int(timeout * 900) or 1, lock_timeout(timeout)
     return (
         "BEGIN ISOLATION LEVEL READ COMMITTED; "
         f"SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}"
     )
+
+
+def lock_timeout(timeout: float) -> int:
+    """How long PostgreSQL waits for a lock, in milliseconds, where a call waits for so many seconds."""
+    return int(timeout * 500) or 1
 
 
 @contextlib.contextmanager

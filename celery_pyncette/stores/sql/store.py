@@ -72,7 +72,7 @@ class SqlStore:
         self._engine = open_engine(self._url, timeout, self._clock)
         self.wake_ups = self if self._engine.dialect.name == "postgresql" else None
         self._claims = claims_of(self._engine.dialect.name, self._clock)
-        self._writer = writer_of(self._engine.dialect.name)
+        self._writer = writer_of(self._engine.dialect.name, timeout)
         self._clock_query = None if self._claims.clock is None else select(self._claims.clock)
         self._pid = os.getpid()
         self._inherited: list[Any] = []

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import mysql
 
 from celery_pyncette.core.partitions import partition_of
 from celery_pyncette.stores.rows import Entry
+from celery_pyncette.stores.sql.connections import lock_timeout
 from celery_pyncette.stores.sql.errors import is_race
 from celery_pyncette.stores.sql.tables import records
 
@@ -89,9 +90,14 @@ WHERE r.namespace = :namespace AND r.key = new.key
 """  # noqa: S608
 
 
+# Args:   namespace, one value per column, and how long to wait for another's insert of the same key, in milliseconds:
+#         longer than its caller waits, it would be written after that one has heard of a failure.
+# Cost:   one round trip, its own transaction.
 _PG_CREATE = f"""
+WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', :patience, true) AS lock_timeout)
 INSERT INTO pyncette_records (namespace, {", ".join(_NAMES)})
-VALUES (:namespace, {", ".join(f"CAST(:{name} AS {_types()[name]})" for name in _NAMES)})
+SELECT :namespace, {", ".join(f"CAST(:{name} AS {_types()[name]})" for name in _NAMES)}
+FROM patience WHERE patience.lock_timeout IS NOT NULL
 ON CONFLICT DO NOTHING
 """  # noqa: S608
 
@@ -103,8 +109,12 @@ class ArrayWriter:
     _update = text(_PG_UPDATE)
     _create = text(_PG_CREATE)
 
+    def __init__(self, timeout: float) -> None:
+        self._patience = str(lock_timeout(timeout))
+
     def create(self, connection: Connection, namespace: str, entry: Entry, partitions: int) -> bool:
-        return connection.execute(self._create, named_values(namespace, entry, partitions)).rowcount == 1
+        values = {"patience": self._patience, **named_values(namespace, entry, partitions)}
+        return connection.execute(self._create, values).rowcount == 1
 
     def insert(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
         connection.execute(self._insert, self._columns(namespace, entries, partitions))
@@ -160,6 +170,6 @@ class RowWriter:
         connection.execute(self._update, rows)
 
 
-def writer_of(dialect: str) -> Writer:
-    """The writer by its SQLAlchemy name."""
-    return ArrayWriter() if dialect == "postgresql" else RowWriter(dialect)
+def writer_of(dialect: str, timeout: float) -> Writer:
+    """The writer by its SQLAlchemy name. ``timeout``: seconds that a call waits for the database."""
+    return ArrayWriter(timeout) if dialect == "postgresql" else RowWriter(dialect)
