@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,6 +11,7 @@ from typing import Any
 from celery_pyncette.core.errors import ConfigurationError
 from celery_pyncette.given import function_of, name_of, refuse_async
 from celery_pyncette.middleware.filters import Filter
+from celery_pyncette.middleware.generators import generated
 from celery_pyncette.origins import defining_module
 
 Make = Callable[[Any], AbstractContextManager[Any]]
@@ -44,7 +44,7 @@ def read_middleware(given: Any, filter: Filter) -> Middleware:  # noqa: A002 - w
             f"middleware {name}: a generator function with one yield, or a callable that answers a context manager"
         )
     _check_argument(name, given)
-    make: Make = contextlib.contextmanager(given) if _is_generator(given) else given
+    make: Make = generated(given) if _is_generator(given) else given
     return Middleware(name=name, make=make, filter=filter, module=defining_module())
 
 

@@ -68,7 +68,7 @@ class Filter:
 
 
 def _fits(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return name in patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _patterns(field: str, given: Patterns) -> tuple[str, ...]:

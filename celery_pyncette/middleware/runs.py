@@ -16,13 +16,14 @@ class TaskRun:
     Arguments are those that the task is called with; injected fixtures are not among them.
     """
 
-    __slots__ = ("_occurrence", "request", "task")
+    __slots__ = ("_ask", "_occurrence", "request", "task")
 
     def __init__(self, task: Any, request: Any, occurrence: Callable[[], CurrentOccurrence | None]) -> None:
-        """:param occurrence: asked when somebody wants to know."""
+        """:param occurrence: asked once, when somebody wants to know."""
         self.task = task
         self.request = request
-        self._occurrence = occurrence
+        self._ask: Callable[[], CurrentOccurrence | None] | None = occurrence
+        self._occurrence: CurrentOccurrence | None = None
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -43,12 +44,14 @@ class TaskRun:
     @property
     def occurrence(self) -> CurrentOccurrence | None:
         """The occurrence of an entry that this run is for; None for a task that no beat of ours has sent."""
-        return self._occurrence()
+        if self._ask is not None:
+            self._occurrence, self._ask = self._ask(), None
+        return self._occurrence
 
     @property
     def entry(self) -> str | None:
         """The name of that entry, or None."""
-        occurrence = self._occurrence()
+        occurrence = self.occurrence
         return None if occurrence is None else occurrence.entry
 
     @property
