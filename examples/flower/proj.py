@@ -6,7 +6,9 @@ Needs `pip install 'celery-pyncette[redis,flower]'` and a Redis; in this directo
     celery -A proj worker -E
     FLOWER_UNAUTHENTICATED_API=1 celery -A proj flower --address=127.0.0.1
 
-Then open http://127.0.0.1:5555/schedules.
+Then open http://127.0.0.1:5555/schedules. Or, in the checkout, with two of each and Prometheus and Grafana:
+
+    docker compose --profile demo up --build
 """
 
 from __future__ import annotations

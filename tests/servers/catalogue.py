@@ -127,6 +127,8 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "own-mariadb": ("mariadbd", "mariadb-install-db"),
     "own-rabbitmq": ("rabbitmq-server",),
     "prometheus": ("prometheus", "promtool"),
+    "chromium": ("chromium", "chromedriver"),
+    "docker-compose": ("docker-compose",),
 }
 """What tests start for themselves, on ports and with data of their own -> the programs that this takes."""
 

@@ -2,6 +2,7 @@
 
 A test says what it needs by its fixtures, or by `@pytest.mark.store("redis")`, `@pytest.mark.broker("rabbitmq")`,
 `@pytest.mark.needs("own-redis")`. Where that is missing, the test fails with CI=true, else it is listed as not run.
+What a test records as `figure` (`record_property`) is said at the end.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ FIXTURES = {
     "own_mariadb": pytest.mark.needs("own-mariadb"),
     "own_rabbit": pytest.mark.needs("own-rabbitmq"),
 }
+
+OTHERS = ("prometheus", "chromium", "docker-compose")
+"""Programs that are neither store nor broker, which the summary names too."""
+
+_COUNTED = ("store", "broker", "program")
 
 ORDER = (
     "core",
@@ -74,6 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for kind in ("store", "broker"):
             for name in sorted({mark.args[0] for mark in item.iter_markers(kind)}):
                 item.user_properties.append((kind, name))
+        item.user_properties += [("program", name) for name in OTHERS if name in needed(item)]
     items.sort(key=_rank)
 
 
@@ -121,11 +128,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 continue
             counter = ran if report.when == "call" and outcome in ("passed", "failed", "xfailed") else left
             if report.when == "call" or outcome in ("skipped", "error") or report.failed:
-                counter.update(pair for pair in map(tuple, report.user_properties) if pair[0] in ("store", "broker"))
+                counter.update(pair for pair in map(tuple, report.user_properties) if pair[0] in _COUNTED)
     terminalreporter.section("stores and brokers")
-    for kind, names in (("store", STORES), ("broker", BROKERS)):
+    for kind, names in (("store", STORES), ("broker", BROKERS), ("program", OTHERS)):
         for name in names:
-            terminalreporter.write_line(f"{kind:7}{name:15}{_words(ran[kind, name], left[kind, name])}")
+            terminalreporter.write_line(f"{kind:8}{name:15}{_words(ran[kind, name], left[kind, name])}")
+    _say_figures(terminalreporter)
+
+
+def _say_figures(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    said = [pair[1] for report in reports for pair in getattr(report, "user_properties", ()) if pair[0] == "figure"]
+    if said:
+        terminalreporter.section("figures")
+        for figure in dict.fromkeys(said):
+            terminalreporter.write_line(str(figure))
 
 
 def _words(ran: int, left: int) -> str:

@@ -27,7 +27,7 @@ def test_with_rabbit(rabbitmq_broker): pass
 def run(tmp_path: Path):
     """Run pytest on a test file, with no Redis and no RabbitMQ to be found."""
 
-    def run(*args: str, inner: str = INNER, ci: bool = False) -> subprocess.CompletedProcess[str]:
+    def run(*args: str, inner: str = INNER, ci: bool = False, **environ: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "test_inner.py").write_text(inner)
         environment = {name: value for name, value in os.environ.items() if name != "CI"}
         environment |= {
@@ -44,7 +44,7 @@ def run(tmp_path: Path):
             capture_output=True,
             text=True,
             timeout=50,
-            env=environment | ({"CI": "true"} if ci else {}),
+            env=environment | ({"CI": "true"} if ci else {}) | environ,
             cwd=tmp_path,
         )
 
@@ -60,11 +60,11 @@ def line(output: str, what: str) -> str:
 def test_the_summary_lists_each_store_and_broker(run):
     done = run("--deselect", "test_inner.py::test_on_each_store[redis-cluster]")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert line(done.stdout, "store  memory") == "ran 2 tests"
-    assert line(done.stdout, "store  sqlite") == "ran 1 tests"
-    assert line(done.stdout, "store  redis") == "not run, 1 tests not run"
-    assert line(done.stdout, "broker rabbitmq") == "not run, 1 tests not run"
-    assert line(done.stdout, "broker redis") == "not run (no test of it was chosen)"
+    assert line(done.stdout, "store   memory") == "ran 2 tests"
+    assert line(done.stdout, "store   sqlite") == "ran 1 tests"
+    assert line(done.stdout, "store   redis") == "not run, 1 tests not run"
+    assert line(done.stdout, "broker  rabbitmq") == "not run, 1 tests not run"
+    assert line(done.stdout, "broker  redis") == "not run (no test of it was chosen)"
     assert "not run: no redis" in done.stdout
 
 
@@ -73,13 +73,28 @@ def test_in_ci_a_missing_server_is_a_failure(run):
     assert done.returncode == 1
     assert "CI=true and no rabbitmq" in done.stdout
     assert "1 passed" in done.stdout
-    assert line(done.stdout, "broker rabbitmq") == "not run, 1 tests not run"
+    assert line(done.stdout, "broker  rabbitmq") == "not run, 1 tests not run"
 
 
 def test_the_embedded_run_leaves_out_what_needs_a_server(run):
     done = run("-m", "not server and not full_matrix", ci=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed, 5 deselected" in done.stdout
+
+
+def test_the_summary_names_other_programs_too_and_says_figures(run):
+    inner = """
+import pytest
+@pytest.mark.needs("chromium")
+def test_page(): pass
+def test_speed(record_property): record_property("figure", "opened after 1 s")
+"""
+    done = run(inner=inner, PATH="/nowhere")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert line(done.stdout, "program chromium") == "not run, 1 tests not run"
+    assert "no chromium (not installed: " in done.stdout
+    assert "opened after 1 s" in done.stdout.splitlines()
+    assert run(inner=inner, ci=True, PATH="/nowhere").returncode == 1
 
 
 def test_an_unknown_server_name_is_an_error(run):
