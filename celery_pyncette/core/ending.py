@@ -16,8 +16,12 @@ from celery_pyncette.core.taking import DueTimes, Skips, skip_all
 def replaced(record: Record, run: Run, now: Instant, rules: Rules) -> Plan:
     """An open run whose definition is gone: an old definition's retry, or one nobody started."""
     again = run.replan and not rules.at_most_once
-    outcome = Outcome.SKIPPED if run.starts == 0 else Outcome.ABANDONED
-    return use_up(record, run, outcome, now, rules, reason=Skip.REPLACED.value, due_again=again)
+    return use_up(record, run, never_sent(run), now, rules, reason=Skip.REPLACED.value, due_again=again)
+
+
+def never_sent(run: Run) -> Outcome:
+    """How a run ends for which no further message is sent: what an earlier attempt has started is not skipped."""
+    return Outcome.SKIPPED if run.starts == 0 else Outcome.ABANDONED
 
 
 def finalise(record: Record, run: Run, outcome: Outcome, now: Instant, times: DueTimes, rules: Rules) -> Plan:

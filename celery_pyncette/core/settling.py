@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from celery_pyncette.core.attempts import is_last, marked
 from celery_pyncette.core.counting import add, hold_back, uncount, unsent, use, why_unsent
-from celery_pyncette.core.ending import use_up
+from celery_pyncette.core.ending import never_sent, use_up
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.plans import Plan, Receipt, Sent, Settle
 from celery_pyncette.core.policies import Rules
-from celery_pyncette.core.records import Outcome, Record, Write
+from celery_pyncette.core.records import Record, Write
 from celery_pyncette.core.taking import DueTimes, times_of
 
 #: A publish that failed is tried again after this.
@@ -86,8 +86,7 @@ def _mark(plan: Plan, stored: Record, receipt: Receipt, now: Instant, rules: Rul
     if sent.skips is not None:
         # A one-off is kept, to be looked at; of a recurring entry, a veto is nothing to look at.
         kept = sent is Sent.UNBUILDABLE or not stored.key.startswith("o:")
-        why = why_unsent(receipt)
-        return use_up(stored, run, Outcome.SKIPPED, now, rules, reason=why, given_up=kept).first
+        return use_up(stored, run, never_sent(run), now, rules, reason=why_unsent(receipt), given_up=kept).first
     if sent is Sent.SENT or (sent is Sent.UNSURE and is_last(run, rules)):
         run = replace(marked(run, now, rules), task_id=receipt.task_id)
         return Write(record=replace(stored, run=run, lease=None))

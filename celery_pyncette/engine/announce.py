@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from celery_pyncette.core.counting import why_unsent
+from celery_pyncette.core.ending import never_sent
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.plans import Plan, Receipt, Sent, Settle
 from celery_pyncette.core.records import Lane, Occurrence, Outcome, Record, Skip
@@ -191,7 +192,7 @@ class Announcer:
                 entry=record.spec.name,
                 task=record.spec.task,
                 due_at=occurrence.due_at,
-                outcome=Outcome.SKIPPED.value,
+                outcome=never_sent(record.run).value,
                 attempt=occurrence.attempt,
                 reason=why_unsent(receipt),
             )

@@ -364,7 +364,7 @@ def test_a_second_attempt_that_is_vetoed_ends_the_run(post: Post):
     write_as_editor(store, Key("d:entry"), at_once)
     assert post.tick() == []
     (ended,) = post.seen.of(UsedUp)
-    assert (ended.outcome, ended.reason, ended.attempt) == ("skipped", "vetoed: once is enough", 2)
+    assert (ended.outcome, ended.reason, ended.attempt) == ("abandoned", "vetoed: once is enough", 2)
     assert post.seen.of(Skipped) == []
     state = post.state()
     assert (state.counters.expected, state.counters.started, state.counters.skipped) == (1, 1, 0)
