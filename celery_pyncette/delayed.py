@@ -15,7 +15,7 @@ from celery_pyncette.core.instants import Instant, datetime_of, instant_of, mill
 from celery_pyncette.core.records import Record, Write
 from celery_pyncette.engine.parking import PREFIX, identity, unpack
 from celery_pyncette.parked import due_of, is_parked, moving, records_of, remove, remove_one, walk
-from celery_pyncette.stores.protocol import Query, Verdict
+from celery_pyncette.stores.protocol import Query, Store, Verdict
 from celery_pyncette.stores.writes import write_as_editor
 from celery_pyncette.task_state import state_of
 
@@ -87,10 +87,16 @@ def list_delayed(
     """
     if not 1 <= limit <= 10_000:
         raise InvalidEntry("limit", limit, "must be 1 to 10000")
-    store = desk_of(choose(app)).store
+    return page_of(desk_of(choose(app)).store, queue, task, limit, cursor)
+
+
+def page_of(
+    store: Store, queue: str | None, task: str | None, limit: int, cursor: str | None, *, looks: int = _LOOKS
+) -> DelayedPage:
+    """See ``list_delayed``; ``looks``: how many pages of the store it looks at, however few messages fit."""
     found: list[DelayedState] = []
     unreadable: list[str] = []
-    for _ in range(_LOOKS):
+    for _ in range(looks):
         page = store.scan(Query(prefix=PREFIX, task=task, limit=limit - len(found)), cursor)
         unreadable += [corrupt.key for corrupt in page.corrupt]
         for record in page.records:

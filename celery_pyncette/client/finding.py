@@ -84,21 +84,25 @@ def located(store: Store, name: str, origin: Origin | None) -> tuple[Record | No
     return (found[0] if found else None), fetched.now
 
 
-def page_of(store: Store, wish: Wish, limit: int, cursor: str | None) -> TaskPage:
-    """The next entries. :raises InvalidEntry: for a cursor that is none."""
+def page_of(store: Store, wish: Wish, limit: int, cursor: str | None, *, looks: int = _LOOKS) -> TaskPage:
+    """The next entries.
+
+    :param looks: how often a store may be asked again that looked at many records, and found too few that fit.
+    :raises InvalidEntry: for a cursor that is none.
+    """
     ranges = wish.ranges()
     place, at = _read(cursor, len(ranges))
     tasks: list[TaskState] = []
     unreadable: list[str] = []
-    for _ in range(_LOOKS):
-        if place >= len(ranges) or len(tasks) >= limit:
-            break
+    while place < len(ranges) and len(tasks) < limit and looks > 0:
         page = store.scan(_query(wish, ranges[place], limit - len(tasks)), at)
         tasks += [state_of_record(record, page.now) for record in page.records if wish.fits(record, page.now)]
         unreadable += [corrupt.key for corrupt in page.corrupt]
         at = page.cursor
         if at is None:
             place += 1
+        else:
+            looks -= 1
     more = f"{place}:{at or ''}" if place < len(ranges) else None
     return TaskPage(tasks=tuple(tasks), cursor=more, unreadable=tuple(unreadable))
 

@@ -10,11 +10,12 @@ from typing import Any
 from celery import Celery
 from celery.events.state import Task
 
-from celery_pyncette.client import TaskPage, TaskState, get_task, list_tasks
+from celery_pyncette import delayed
+from celery_pyncette.client import TaskPage, TaskState, finding, get_task
 from celery_pyncette.client.desk import desk_of
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.instants import instant_of
-from celery_pyncette.delayed import DelayedPage, DelayedState, get_delayed, list_delayed
+from celery_pyncette.delayed import DelayedPage, DelayedState, get_delayed
 from celery_pyncette.flower.asking import NoSuchEntry
 from celery_pyncette.flower.rows import EntryRow, Moment, moment, row_of
 from celery_pyncette.flower.views import View, Wish
@@ -75,18 +76,16 @@ def listed(app: Celery, wish: Wish, shown: Callable[[Task], Any]) -> Listing:
 
 
 def entries(app: Celery, wish: Wish, origin: str | None = None) -> TaskPage:
-    """A page of entries, or of dead letters."""
-    return list_tasks(
+    """A page of entries, or of dead letters; one that takes the store long is told piece by piece."""
+    which = finding.Wish(
         prefix=wish.prefix,
         task=wish.task,
-        origin=origin,
+        origin=finding.origin_of(origin),
         paused=True if wish.view is View.PAUSED else None,
         running=True if wish.view is View.RUNNING else None,
         dead=True if wish.view is View.DEAD else None,
-        limit=wish.size,
-        cursor=wish.cursor,
-        app=app,
     )
+    return finding.page_of(desk_of(app).store, which, wish.size, wish.cursor, looks=1)
 
 
 def messages(app: Celery, wish: Wish) -> DelayedPage:
@@ -94,7 +93,7 @@ def messages(app: Celery, wish: Wish) -> DelayedPage:
     if wish.prefix:
         found = get_delayed(wish.prefix.strip(), app=app)
         return DelayedPage(messages=() if found is None else (found,))
-    return list_delayed(queue=wish.queue, task=wish.task, limit=wish.size, cursor=wish.cursor, app=app)
+    return delayed.page_of(desk_of(app).store, wish.queue, wish.task, wish.size, wish.cursor, looks=1)
 
 
 def entry(app: Celery, name: str, origin: str | None) -> TaskState:

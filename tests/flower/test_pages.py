@@ -14,6 +14,7 @@ from celery_pyncette.client.desk import Desk, seat
 from celery_pyncette.core.errors import StoreUnavailable
 from celery_pyncette.core.instants import datetime_of
 from celery_pyncette.core.records import Outcome
+from celery_pyncette.stores.protocol import Page
 from tests.client.setting import Setting, app_of
 from tests.flower.served import Browser, Said, served
 
@@ -196,3 +197,23 @@ def test_a_store_that_is_away_is_said_on_the_page(flower: Browser, here: Setting
     assert flower.get("/api/schedules").status == 503
     assert flower.post("/api/schedules/run", name="report").status == 503
     assert flower.get("/schedules/entry", name="report").status == 503
+
+
+def test_what_takes_a_store_long_is_told_piece_by_piece(flower: Browser, here: Setting):
+    """A store that looked at many records and found nothing is not asked again before the page is shown."""
+    asked = []
+
+    class Reluctant:
+        def __getattr__(self, name):
+            return getattr(here.store, name)
+
+        def scan(self, query, cursor=None):
+            asked.append(query.prefix)
+            return Page(now=here.now, records=(), cursor=f"{query.prefix}{len(asked)}")
+
+    here.serve(Reluctant())
+    for view in ("paused", "parked"):
+        asked.clear()
+        page = flower.get("/schedules/rows", view=view).text
+        assert len(asked) == 1, view
+        assert "Nothing so far; there is more to look through." in page
