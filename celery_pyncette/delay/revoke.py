@@ -6,13 +6,10 @@ Everything that revokes goes through ``Control.broadcast``: ``control.revoke``, 
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from celery import Celery
-from celery.app.task import Context
 from celery.utils.imports import instantiate
 from kombu.utils import functional
 
@@ -20,15 +17,12 @@ from celery_pyncette.client.desk import desk_of
 from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.records import Record
 from celery_pyncette.delay.celery_internals import STOCK_CONTROL
-from celery_pyncette.engine.parking import Message, unpack
 from celery_pyncette.parked import remove, remove_one, walk
+from celery_pyncette.revoked import say_revoked
 from celery_pyncette.stores.protocol import Store
-
-logger = logging.getLogger(__name__)
 
 _THEIRS = "_pyncette_control_cls"
 _WATCHED = "_pyncette_watched"
-REASON = "revoked"
 _listed: Any = functional.maybe_list
 
 
@@ -78,7 +72,7 @@ def _heed(app: Celery, command: str, arguments: Mapping[str, Any]) -> None:
     else:
         gone = _stamped(store, arguments.get("headers") or {})
     for record in gone:
-        _say_revoked(app, record)
+        say_revoked(app, record)
 
 
 def _ids(arguments: Mapping[str, Any]) -> Iterable[str]:
@@ -96,31 +90,3 @@ def _stamped(store: Store, headers: Any) -> list[Record]:
         if any(values & set(map(str, _listed(stamps.get(name)) or ())) for name, values in wanted.items()):
             gone += [one for one, _ in remove_one(store, record)]
     return gone
-
-
-def _say_revoked(app: Celery, record: Record) -> None:
-    """Store REVOKED as a worker would; the chord that a message is part of is told too.
-
-    Of a run that is going on the worker has the last word: it heard the command as well.
-    """
-    if record.run is not None and not record.run.is_open:
-        return
-    try:
-        message = unpack(record.body or b"")
-    except ValueError:
-        return
-    request = Context({**message.headers, "chord": _chord_of(message)})
-    backend: Any = app.backend
-    stores = not message.headers.get("ignore_result")
-    backend.mark_as_revoked(message.headers["id"], REASON, request=request, store_result=stores)
-    logger.info("revoked: parked message %s", record.key, extra={"key": record.key, "task": record.spec.task})
-
-
-def _chord_of(message: Message) -> Any:
-    """The chord that a task is part of; it stands in the body, which is read only where that is harmless: JSON."""
-    if message.sending.get("content_type") != "application/json" or message.headers.get("compression"):
-        return None
-    try:
-        return json.loads(message.body)[2].get("chord")
-    except (ValueError, LookupError, AttributeError, TypeError):
-        return None

