@@ -26,7 +26,7 @@ def native(field: Field) -> Any:
 @pytest.mark.store("redis")
 @pytest.mark.parametrize(
     ("visible", "countdown"),
-    [(1, 6), pytest.param(5, 30, marks=[pytest.mark.full_matrix, pytest.mark.timeout(120)])],
+    [(1, 4), pytest.param(5, 30, marks=[pytest.mark.full_matrix, pytest.mark.timeout(120)])],
 )
 def test_an_eta_beyond_the_visibility_timeout(
     tmp_path: Path, processes: Processes, own_redis: OwnRedis, visible: int, countdown: int
