@@ -99,3 +99,18 @@ def test_many_parents_are_looked_after_together(here: Setting):
     assert done.replaced == 30
     assert {record.spec.task for record in here.records("o:")} == {"u"}
     assert sorted(here.beat()) == sorted(names[::3])
+
+
+def test_where_there_are_very_many_one_shots_each_parent_is_looked_after_by_itself(
+    here: Setting, monkeypatch: pytest.MonkeyPatch
+):
+    from celery_pyncette import schedule_tasks
+    from celery_pyncette.client import children
+
+    monkeypatch.setattr(children, "_PAGE", 2)
+    names = [f"user-{number}" for number in range(12)]
+    schedule_tasks(({"task": "t", "name": name, "interval": 3600} for name in names), app=here.app)
+    for name in names:
+        run_task_now(name, app=here.app)
+    schedule_tasks(({"task": "u", "name": name, "interval": 3600} for name in names), app=here.app)
+    assert [record.spec.task for record in here.records("o:")] == ["u"] * 12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
 import pytest
@@ -22,12 +22,13 @@ class Lossy(MemoryStore):
 
     losses = 0
     here: Setting
+    meanwhile: Callable[[], object]
 
     def apply(self, changes: Sequence[Change], seen: Instant = Instant(0)) -> Applied:
         answer = super().apply(changes, seen)
         if self.losses > 0:
             self.losses -= 1
-            self.here.beat()
+            self.meanwhile()
             raise StoreUnavailable("the answer was lost")
         return answer
 
@@ -35,7 +36,7 @@ class Lossy(MemoryStore):
 @pytest.fixture
 def lossy(here: Setting) -> Lossy:
     store = Lossy("shop", clock=here.clock, space=here.store._space)
-    store.here = here
+    store.here, store.meanwhile = here, here.beat
     here.serve(Guarded(store, name="lossy", budget=60, clock=here.clock))
     return store
 
@@ -70,6 +71,19 @@ def test_a_run_whose_answer_was_lost_is_one_run(here: Setting, lossy: Lossy):
     run_task_now("n", app=here.app)
     here.beat(1)
     assert len(here.publisher.arrived) == 1
+
+
+@pytest.mark.parametrize("task", ["t", "u"])
+def test_a_run_whose_answer_was_lost_is_one_run_although_its_entry_was_changed_meanwhile(
+    here: Setting, lossy: Lossy, task: str
+):
+    """Another process edits the entry before the question is repeated, and the run perhaps with it."""
+    here.schedule("t", "n", interval=60)
+    lossy.meanwhile = lambda: here.schedule(task, "n", interval=60, kwargs={"by": "another"})
+    lossy.losses = 1
+    run_task_now("n", app=here.app)
+    here.beat(1)
+    assert [message.spec.task for message in here.publisher.arrived] == [task]
 
 
 def test_a_batch_whose_answer_was_lost_is_written_once(here: Setting, lossy: Lossy):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from celery_pyncette import CatchUp, Cron, EntrySpec, InvalidEntry, Policy, get_task, pause_task, unschedule_task
 from celery_pyncette.client.desk import Desk, seat
 from celery_pyncette.core.records import Origin, Outcome
-from celery_pyncette.core.schedules import Every
+from celery_pyncette.core.schedules import Every, Jitter
 from tests.client.setting import Setting, app_of
 
 AWARE = Policy(result_aware=True)
@@ -214,3 +215,24 @@ def test_a_change_writes_one_record_and_touches_no_other(here: Setting):
     here.schedule("t", "n7", interval=61)
     after = {record.key: record.version for record in here.records("d:")}
     assert {key for key in after if after[key] != before[key]} == {"d:n7"}
+
+
+PAYLOAD: list[dict[str, Any]] = [
+    *({"task": "u"}, {"args": [1]}, {"kwargs": {"a": 1}}, {"options": {"queue": "q"}}, {"options": {"expires": 60}}),
+    *({"max_runs": 7}, {"policy": {"catch_up": "all"}}, {"policy": {"delivery": "at_most_once"}}, {"tenant": "x"}),
+]
+TIMING: list[dict[str, Any]] = [
+    *({"schedule": "7 * * * *"}, {"timezone": "Asia/Tokyo"}, {"jitter": 5}, {"jitter": Jitter(5, "hash")}),
+    *({"start": datetime(2040, 1, 1, tzinfo=timezone.utc)}, {"end": datetime(2040, 1, 1, tzinfo=timezone.utc)}),
+]
+
+
+@pytest.mark.parametrize("change", [*PAYLOAD, *TIMING], ids=str)
+def test_whatever_differs_makes_another_definition_and_the_same_again_none(here: Setting, change: dict[str, Any]):
+    given: dict[str, Any] = {"task": "t", "name": "n", "schedule": "30 2 * * *"}
+    before = here.schedule(**given)
+    after = here.schedule(**{**given, **change})
+    assert after.generation != before.generation
+    here.schedule(**{**given, "name": "as before"})
+    assert (here.record("d:n").timing != here.record("d:as before").timing) is (change in TIMING)
+    assert here.schedule(**{**given, **change}).version == after.version
