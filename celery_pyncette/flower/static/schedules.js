@@ -3,7 +3,8 @@
   "use strict";
 
   const prefix = (document.getElementById("url_prefix") || {}).value || "";
-  const root = prefix ? "/" + prefix.replace(/^\/+|\/+$/g, "") : "";
+  // The origin: an address with a password in it, as a user may have opened, is refused by fetch.
+  const root = location.origin + (prefix ? "/" + prefix.replace(/^\/+|\/+$/g, "") : "");
   const rows = document.getElementById("pyncette-rows");
   const dialog = document.getElementById("pyncette-dialog");
   const QUESTIONS = {
@@ -106,7 +107,7 @@
   let rested = 0;
 
   async function fetched(query) {
-    const answer = await fetch(rows.dataset.url + "?" + query, { credentials: "same-origin" });
+    const answer = await fetch(location.origin + rows.dataset.url + "?" + query, { credentials: "same-origin" });
     if (!answer.ok || answer.redirected) {
       throw new Error("status " + answer.status);
     }
