@@ -36,11 +36,19 @@ def processes(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Proces
     """Starts commands, beats and workers; ends them with the test; a failure shows the end of each log."""
     started = Processes(tmp_path)
     request.node.stash.setdefault(TAILS, []).append(started.tails)
+    request.node.stash.setdefault(STARTED, []).append(started)
     yield started
     started.end()
 
 
 TAILS = pytest.StashKey[list[Callable[[], str]]]()
+STARTED = pytest.StashKey[list[Processes]]()
+
+
+def _all_ended(request: pytest.FixtureRequest) -> None:
+    """What is flushed must stay empty, whichever fixture the test asked for first."""
+    for started in request.node.stash.get(STARTED, []):
+        started.end()
 
 
 @pytest.fixture
@@ -85,9 +93,10 @@ def mariadb_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def redis_url() -> Iterator[str]:
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
     with databases.redis_database(_server("redis")) as url:
         yield url
+        _all_ended(request)
 
 
 @pytest.fixture(scope="session")
@@ -118,9 +127,10 @@ def filesystem_broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def redis_broker() -> Iterator[Broker]:
+def redis_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     with brokers.redis_broker(_server("redis")) as broker:
         yield broker
+        _all_ended(request)
 
 
 @pytest.fixture
