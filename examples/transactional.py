@@ -115,7 +115,7 @@ def is_founded() -> bool:
 
 
 def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not condition():
         if time.monotonic() > end:
             raise SystemExit(f"waited in vain for {what}")

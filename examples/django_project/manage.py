@@ -1,4 +1,4 @@
-"""``python manage.py migrate --run-syncdb``, then ``python manage.py order 1``, and ``order 2 --refused``."""
+"""``python manage.py migrate --run-syncdb``, then ``python manage.py order 2 3 --refused 1``."""
 
 from __future__ import annotations
 

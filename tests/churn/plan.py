@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 #: Seconds between two due times, of the first sixty names and of all others; a steady name keeps to one of them.
-QUICK, SLOW = (2, 3), (10, 15, 20)
+QUICK, SLOW = (2, 3), (20, 30, 40)
 #: A run of an aware at-most-once entry that a dying beat may have sent is waited for no longer than this, in seconds.
 EXPIRES = 5
 

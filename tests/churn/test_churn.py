@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.faults
 
 #: What a beat that dies may have in hand.
 CHUNK = 50
-SHORT = {"seconds": 5, "names": 60, "kill_every": 3}
+SHORT = {"seconds": 5, "names": 60, "kill_every": 4}
 LONG = {"seconds": 60, "names": 1000, "kill_every": 10}
 STORES = ("redis", "postgresql", "mariadb", "redis-cluster")
 CASES = [
@@ -78,7 +79,10 @@ def _missed(expected: set[tuple[str, int]], runs: list[Ran], delivery: str) -> s
 
 
 def _some_of(expected: set[tuple[str, int]], stage: Stage) -> str:
-    return f"missed: {sorted(_missed(expected, stage.runs(), 'at_least_once'))[:10]} of {len(expected)}"
+    missed = sorted(_missed(expected, stage.runs(), "at_least_once"), key=lambda each: each[1])
+    first = [record for record in stage.records() if missed and record.spec.name == missed[0][0]]
+    kinds = Counter(kind_of(name) for name, _ in missed)
+    return f"missed: {missed[:3]} of {len(missed)} of {len(expected)}; {kinds}; the first one's: {first}"
 
 
 def _check_losses(changes: list[Change], expected: set[tuple[str, int]], stage: Stage) -> None:

@@ -51,8 +51,8 @@ def test_the_example_of_a_django_project(tmp_path: Path, processes: Processes):
     beat = processes.beat("project", "-s", str(tmp_path / "schedule"), cwd=project, env=env)
     worker = processes.worker("project", cwd=project, env=env)
     beat.wait_for_log("beat_started", PATIENCE)
-    assert "was refused" in manage("order", "1", "--refused")
-    assert manage("order", "2", "3") == "order 2 is placed\norder 3 is placed\n"
+    placed = manage("order", "2", "3", "--refused", "1")
+    assert placed == "the card for order 1 was refused\norder 2 is placed\norder 3 is placed\n"
     worker.wait_for_log("reminded of order 3", PATIENCE)
     worker.wait_for_log("reminded of order 2", PATIENCE)
     assert manage("order") == "order 2: 1 reminders\norder 3: 1 reminders\n"

@@ -1,4 +1,4 @@
-"""``manage.py order 7``: place an order, or fail to."""
+"""``manage.py order 2 3 --refused 1``: place orders, and fail to."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from shop.orders import Refused, place
 
 
 class Command(BaseCommand):
-    help = "Place orders; --refused: the card is refused in the middle of it. Without numbers: list them."
+    help = "Place orders; of those --refused the card is refused in the middle of it. Without any: list them."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("numbers", nargs="*", type=int)
-        parser.add_argument("--refused", action="store_true")
+        parser.add_argument("--refused", nargs="+", type=int, default=[])
 
-    def handle(self, *args: Any, numbers: list[int], refused: bool, **options: Any) -> None:
-        for number in numbers:
+    def handle(self, *args: Any, numbers: list[int], refused: list[int], **options: Any) -> None:
+        for number in [*refused, *numbers]:
             try:
-                place(number, refused=refused)
+                place(number, refused=number in refused)
                 self.stdout.write(f"order {number} is placed")
             except Refused as error:
                 self.stdout.write(f"{error}")
-        if not numbers:
+        if not numbers and not refused:
             for order in Order.objects.order_by("number"):
                 self.stdout.write(f"order {order.number}: {order.reminders} reminders")
