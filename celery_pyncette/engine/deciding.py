@@ -55,7 +55,8 @@ class Deciding:
                 return Step(plan(record, now, OneTime(record.due_at), Rules()), None, record)
             if meaning is None:
                 return only(record, hold_back(record, STEP_ASIDE))
-            if record.spec.origin is Origin.STATIC and record.timing != meaning.timing:
+            tombstone = record.removed and record.key.startswith("o:")
+            if record.spec.origin is Origin.STATIC and record.timing != meaning.timing and not tombstone:
                 return Step(self._other_timing(record, now), None, record)
             return self._planned(record, meaning, now)
         except CorruptRecord as corrupt:
