@@ -251,11 +251,11 @@ def test_pictures(scene: Scene, window: Window):
     assert {names.PAUSED, names.FETCHING, names.SENDING, names.RUNNING} <= set(window.names)
     assert len(window.find(row(names.FETCHING) + " .pyncette-timeline i.bg-success")) >= 1
     window.picture("flower-schedules")
-    window.open("/schedules?view=parked").picture("flower-parked")
+    window.open("/schedules?view=parked&size=8").picture("flower-parked")
     window.open("/schedules?view=dead")
     window.until(lambda: window.names == [names.DEAD], "the dead letter", 60)
     window.picture("flower-dead-letters")
-    window.open(f"/schedules/entry?name={names.FETCHING}").picture("flower-entry")
+    window.open(f"/schedules/entry?name={names.FETCHING}").picture("flower-entry", to="main section")
     window.open("/schedules?search=accounts")
     window.click(row(names.SENDING) + " [data-action=pause]")
     window.picture("flower-pause")
