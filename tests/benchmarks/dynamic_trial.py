@@ -91,9 +91,11 @@ class Trial:
             size = self.store.size() - before
             figures["loaded per second"] = self.sizes.entries / loaded
             figures["store MB"], figures["bytes per entry"] = size / 1e6, size / self.sizes.entries
+            sys.stderr.write(f"loaded: {figures}\n")
         if watch:
             self.start_beat()
             figures |= self.idle()
+            sys.stderr.write(f"idle: {figures}\n")
             for together in (False, True):
                 figures |= self.busy(together)
         return figures
