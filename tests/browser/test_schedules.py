@@ -134,6 +134,14 @@ def test_cancelling_a_parked_message(scene: Scene, window: Window):
     assert get_delayed(task_id, app=scene.app) is None
 
 
+def test_a_look_that_fails_says_so(scene: Scene, window: Window):
+    window.open("/schedules?view=dead")
+    window.until(lambda: "Looking on" not in window.text(".pyncette-footer"), "all is looked through", 120)
+    window.js("window.fetch = () => Promise.reject(new Error('the cable is out'))")
+    window.one("#pyncette-search-text").send_keys("x")
+    window.until(lambda: "Not refreshed: the cable is out" in window.text(".pyncette-footer"), "the page says so")
+
+
 def test_from_an_entry_to_its_task_and_back(scene: Scene, window: Window):
     name = names.SENDING
     scene.wait_for_runs(name, 1)

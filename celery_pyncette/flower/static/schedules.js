@@ -114,6 +114,13 @@
     return answer.text();
   }
 
+  function complain(mine, error) {
+    const said = document.getElementById("pyncette-said");
+    if (mine === looks && said) {
+      said.textContent = "Not refreshed: " + error.message;
+    }
+  }
+
   // Shows the rows of the address. An answer that was overtaken by a later question is dropped.
   async function look() {
     const mine = ++looks;
@@ -126,10 +133,7 @@
         await lookOn(mine);
       }
     } catch (error) {
-      const said = document.getElementById("pyncette-said");
-      if (mine === looks && said) {
-        said.textContent = "Not refreshed: " + error.message;
-      }
+      complain(mine, error);
     } finally {
       if (mine === looks) {
         looking = false;
@@ -198,5 +202,5 @@
       }
     }, seconds * 1000);
   }
-  lookOn(looks).finally(() => { looking = false; });
+  lookOn(looks).catch((error) => complain(0, error)).finally(() => { looking = false; });
 }());
