@@ -163,7 +163,7 @@ class Trial:
         """So many due per second; evenly spread, or all at the beginning of the second."""
         assert self.beat is not None
         count = self.sizes.due * self.sizes.seconds
-        start = float(int(time.time()) + 10 + count // 1000)
+        start = float(int(time.time()) + 15 + count // 400)
         step = 1 / self.sizes.due
         dues = (start + (number // self.sizes.due if together else number * step) for number in range(count))
         done = schedule_tasks(specs(f"near-{int(together)}", dues), app=self.app())
