@@ -22,7 +22,7 @@ from celery import Celery
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
-from celery_pyncette import InvalidEntry, Pyncette, StoreUnavailable, get_task, schedule_task, unschedule_task
+from celery_pyncette import InvalidEntry, Pyncette, StoreUnavailable
 
 Answer = TypeVar("Answer")
 
@@ -31,7 +31,7 @@ app.conf.update(
     pyncette_store_url=os.environ.get("STORE_URL", "redis://localhost:6379/1"),
     pyncette_allowed_tasks=["digests.*"],
 )
-Pyncette(app)
+pyncette = Pyncette(app)
 
 
 @app.task(name="digests.send")
@@ -57,7 +57,9 @@ web = FastAPI()
 async def subscribe(user: int, wanted: Subscription) -> dict[str, Any]:
     """Again with the same body it changes nothing; with another one it holds at once."""
     try:
-        task = await in_thread(schedule_task, send_digest, f"digest-{user}", args=[user], **wanted.model_dump())
+        task = await in_thread(
+            pyncette.schedule_task, send_digest, f"digest-{user}", args=[user], **wanted.model_dump()
+        )
     except InvalidEntry as error:
         raise HTTPException(422, str(error)) from error
     except StoreUnavailable as error:
@@ -67,7 +69,7 @@ async def subscribe(user: int, wanted: Subscription) -> dict[str, Any]:
 
 @web.get("/users/{user}/digest")
 async def subscribed(user: int) -> dict[str, Any]:
-    task = await in_thread(get_task, f"digest-{user}")
+    task = await in_thread(pyncette.get_task, f"digest-{user}")
     if task is None:
         raise HTTPException(404, "not subscribed")
     return {"next_due": task.next_due, "schedule": task.schedule, "state": task.state}
@@ -75,4 +77,4 @@ async def subscribed(user: int) -> dict[str, Any]:
 
 @web.delete("/users/{user}/digest", status_code=204)
 async def unsubscribe(user: int) -> None:
-    await in_thread(unschedule_task, f"digest-{user}")
+    await in_thread(pyncette.unschedule_task, f"digest-{user}")

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
+from celery_pyncette import Pyncette
 from celery_pyncette.client.desk import desk_of
 from tests.packaging.test_examples import EXAMPLES, PATIENCE, module
 from tests.support.brokers import Broker
@@ -68,7 +70,9 @@ def test_the_example_of_fastapi(processes: Processes, redis_broker: Broker, redi
     worker = processes.worker("fastapi_app", cwd=EXAMPLES, env=env)
     beat.wait_for_log("beat_started", PATIENCE)
     example = module(EXAMPLES / "fastapi_app.py")
+    another = Pyncette(Celery("another", set_as_current=False))  # in the same process it is no reason for doubt
     asyncio.run(_visit(example, worker))
+    assert another.app is not example.app
     desk_of(example.app).close()
 
 
