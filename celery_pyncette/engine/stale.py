@@ -13,6 +13,7 @@ from typing import Any
 from celery_pyncette.clock import new_id
 from celery_pyncette.core.edits import unscheduled
 from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.partitions import parent_of
 from celery_pyncette.core.records import Key, Record, Write
 from celery_pyncette.engine.keeping import KEEP_EVERY, Neighbours, keeping_record
 from celery_pyncette.events import Observers, Reconciled
@@ -66,7 +67,7 @@ class StaleEntries:
         if not records:
             return 0
         # First the one-shots: without their entry nobody would know any more that they are to go.
-        self._unschedule([child for record in records for child in self._scan(f"o:{record.key}@")])
+        self._unschedule([child for record in records for child in self._one_shots(record.key)])
         removed = self._unschedule(records)
         self._observers.see(Reconciled(created=0, changed=0, unchanged=0, removed=removed))
         return removed
@@ -75,6 +76,10 @@ class StaleEntries:
         changes = [change_of(record.key, record, unscheduled(record, new_id())) for record in records]
         written = self._store.apply(changes).written if changes else ()
         return sum(answer.verdict is Verdict.APPLIED for answer in written)
+
+    def _one_shots(self, parent: Key) -> list[Record]:
+        """Another entry's name may go on where this one's ends."""
+        return [child for child in self._scan(f"o:{parent}@") if parent_of(child.key) == parent]
 
     def _scan(self, prefix: str) -> list[Record]:
         """All records of a prefix that are not removed already."""

@@ -257,6 +257,27 @@ def test_its_one_shots_go_with_it(state: str) -> None:
     assert desk.all("o:") == []
 
 
+def test_one_shots_of_an_entry_whose_name_goes_on_after_an_at_sign_stay() -> None:
+    kept = static("report@night", Rules(aware=True))
+    both = a_desk(static("report", Rules(aware=True)), kept)
+    start(both)
+    both.clock.advance(60)
+    both.cycle()
+    desk = both.beside(Book([kept]))
+    both.clock.advance(2 * KEEP_FOR / 1000)
+    child = next(record for record in both.all("o:") if record.spec.name == "report@night")
+    both.edit(child.key, lambda record: replace(record, due_at=NEVER, run=a_run(child, until=NEVER), lease=None))
+    stale = sweeping(desk, 300_000)
+    for _ in range(8):
+        desk.neighbours.keep()
+        stale.sweep()
+        desk.clock.advance(60)
+    assert [(record.key, record.generation, record.removed) for record in desk.all("o:s:report@night")] == [
+        (child.key, child.generation, False)
+    ]
+    assert [record.key for record in desk.all("s:")] == ["s:report@night"]
+
+
 def a_run(child: Record, **fields: object) -> Run:
     return Run(due_at=child.due_at, generation=child.generation, **fields)  # type: ignore[arg-type]
 
