@@ -7,10 +7,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from celery_pyncette.core.errors import SchemaMismatch, StoreRefused, StoreUnavailable
 from celery_pyncette.core.instants import Instant
@@ -23,6 +26,7 @@ from celery_pyncette.testing.contract.setting import claim, keys, put, stored, v
 from tests.support.own_databases import OwnMariadb, OwnPostgres
 from tests.support.own_server import OwnServer
 from tests.support.proxy import TcpProxy
+from tests.support.wait import wait_until
 
 SERVERS = pytest.mark.parametrize(
     "url",
@@ -99,6 +103,29 @@ def test_a_write_whose_answer_was_lost_is_known_again(proxied: tuple[SqlStore, T
     assert proxy.lost == 1
     assert verdicts(store.apply([change])) == [Verdict.APPLIED]
     assert [r.version for r in stored(store, Key("d:a"), Key("o:d:a@1@g1"))] == [2, 1]
+
+
+@pytest.mark.store("postgresql")
+@pytest.mark.parametrize("level", ["repeatable%5C%20read", "serializable"])
+def test_a_record_that_another_makes_at_the_same_time_is_there_in_every_isolation_level(
+    postgresql_url: str, level: str
+) -> None:
+    """A database or role may have another level by default; there the insert that waited is told of the race."""
+    url = f"{postgresql_url}?options=-c%20default_transaction_isolation%3D{level}"
+    with closing(SqlStore(url, "levels")) as store, closing(SqlStore(url, "levels")) as other:
+        store.prepare(Founding())
+        change = create(sample("d:new"))
+        with ThreadPoolExecutor(1) as thread:
+            with other._connected() as connection, transaction(connection):
+                other._apply(connection, [replace(change, write_id="another's")], Instant(0))
+                asked = thread.submit(store.apply, [change])
+                wait_until(lambda: _waits_for_a_lock(connection), message="the insert does not wait for the other one")
+            assert verdicts(asked.result(10)) == [Verdict.EXISTS]
+
+
+def _waits_for_a_lock(connection: Connection) -> bool:
+    mine = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    return bool(connection.exec_driver_sql(mine).scalar())
 
 
 @pytest.mark.faults

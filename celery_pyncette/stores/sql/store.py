@@ -117,11 +117,11 @@ class SqlStore:
         """What :meth:`_apply` would do, with two statements instead of five; None if something is there already."""
         assert change.record is not None
         entry = entry_of(change.record, 1, change.write_id)
-        with self._connected() as connection:
+        with self._connected() as connection, _unless_raced():
             now = self._now(connection)
-            if not self._writer.create(connection, self.namespace, entry, self.partitions):
-                return None
-        return Applied(Instant(max(now, seen)), (Written(Verdict.APPLIED, 1),))
+            if self._writer.create(connection, self.namespace, entry, self.partitions):
+                return Applied(Instant(max(now, seen)), (Written(Verdict.APPLIED, 1),))
+        return None
 
     def _apply(self, connection: Connection, changes: Sequence[Change], seen: Instant) -> Applied:
         """Lock what is there in the order of keys, decide, write: three or four statements, however many changes."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, exc, text
+from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects import mysql
 
 from celery_pyncette.core.partitions import partition_of
 from celery_pyncette.stores.rows import Entry
 from celery_pyncette.stores.sql.connections import lock_timeout
-from celery_pyncette.stores.sql.errors import is_race
 from celery_pyncette.stores.sql.tables import records
 
 _NAMES = tuple(column.name for column in records.columns if column.name != "namespace")
@@ -30,7 +29,10 @@ class Writer(Protocol):
     def update(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None: ...
 
     def create(self, connection: Connection, namespace: str, entry: Entry, partitions: int) -> bool:
-        """Write a row outside a transaction, in one statement; False, and nothing written, if there may be one."""
+        """Write a row outside a transaction, in one statement; False, and nothing written, if there is one.
+
+        :raises DBAPIError: also such a one that ``is_race`` knows, if there may be one.
+        """
         ...
 
 
@@ -151,12 +153,7 @@ class RowWriter:
         self._match = dialect != "mysql"
 
     def create(self, connection: Connection, namespace: str, entry: Entry, partitions: int) -> bool:
-        try:
-            self.insert(connection, namespace, [entry], partitions)
-        except exc.DBAPIError as error:
-            if is_race(error):
-                return False
-            raise
+        self.insert(connection, namespace, [entry], partitions)
         return True
 
     def insert(self, connection: Connection, namespace: str, entries: Sequence[Entry], partitions: int) -> None:
