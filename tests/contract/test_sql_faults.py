@@ -35,6 +35,7 @@ SERVERS = pytest.mark.parametrize(
         pytest.param("mariadb_url", marks=pytest.mark.store("mariadb")),
     ],
 )
+KINDS = ("sqlite", "postgresql", "mariadb")
 VERBS: dict[str, Callable[[Store], object]] = {
     "prepare": lambda store: store.prepare(Founding()),
     "claim": lambda store: claim(store, 0),
@@ -222,12 +223,12 @@ def test_a_schema_of_another_release_is_not_touched(tmp_path: Path) -> None:
                 store.prepare(founding)
 
 
-def test_a_table_that_went_is_a_schema_mismatch(tmp_path: Path) -> None:
-    path = tmp_path / "beat.sqlite3"
-    with closing(SqlStore(f"sqlite:///{path}", "n")) as store:
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.store(kind)) for kind in KINDS])
+def test_a_table_that_went_is_a_schema_mismatch(kind: str, request: pytest.FixtureRequest) -> None:
+    with closing(SqlStore(request.getfixturevalue(f"{kind}_url"), "n")) as store:
         store.prepare(Founding())
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("DROP TABLE pyncette_records")
+        with store._connected() as connection:
+            connection.exec_driver_sql("DROP TABLE pyncette_records")
         for verb in ("claim", "apply", "fetch", "scan"):
             with pytest.raises(SchemaMismatch):
                 VERBS[verb](store)

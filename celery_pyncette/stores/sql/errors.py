@@ -54,9 +54,10 @@ def is_race(error: exc.DBAPIError) -> bool:
 
 def _of(orig: BaseException, shown: str) -> StoreError:
     said = f"{shown}: {' '.join(str(orig).split())}"
-    if hasattr(orig, "sqlstate"):
+    driver = type(orig).__module__.partition(".")[0]
+    if driver == "psycopg":
         return _postgresql(orig, said)
-    if type(orig).__module__.startswith("sqlite3"):
+    if driver == "sqlite3":
         return _sqlite(orig, said)
     number = _number(orig)
     if number in _MYSQL_SCHEMA:
