@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -262,3 +263,16 @@ def test_a_new_record_that_waited_for_too_long_is_not_written_later(url: str, re
     assert verdicts(store.apply([create(sample("d:new"))])) == [Verdict.APPLIED]
     store.close()
     other.close()
+
+
+@SERVERS
+def test_no_argument_of_a_task_is_in_the_traceback_of_an_error(url: str, request: pytest.FixtureRequest) -> None:
+    """Frameworks log what nobody catches, with every error that led to it."""
+    with closing(SqlStore(request.getfixturevalue(url), "secrets")) as store:
+        store.prepare(Founding())
+        with store._connected() as connection:
+            connection.exec_driver_sql("DROP TABLE pyncette_records")
+        secret = sample("d:a", kwargs={"password": "geheim"}, body=b"geheim")
+        with pytest.raises(SchemaMismatch) as caught:
+            store.apply([create(secret)])
+        assert "geheim" not in "".join(traceback.format_exception(caught.value))

@@ -39,7 +39,7 @@ def open_engine(url: URL, timeout: float, clock: Clock) -> Engine:
         how |= {"connect_args": seconds, "pool_timeout": timeout}
     else:
         how |= {"connect_args": {"timeout": timeout, "check_same_thread": False}}
-    engine = create_engine(url, **how)
+    engine = create_engine(url, hide_parameters=True, **how)  # arguments of tasks are in no error that may be logged
     # Nothing is left open when a connection goes back, so nothing is to be rolled back: one round trip less.
     engine.dialect.skip_autocommit_rollback = True
     if kind == "mysql":
