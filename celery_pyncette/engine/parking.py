@@ -137,8 +137,11 @@ def unpack(frame: bytes) -> Message:
         text = inflate.decompress(frame[_HEAD:ends], MOST)
         told = json.loads(text)
         headers, sending, declare, queue = of_plain(told) if SIGN_IN_JSON in text else told
-    except (zlib.error, ArithmeticError, LookupError, TypeError, RecursionError) as error:
+        well_formed = isinstance(declare, list) and all(isinstance(one, dict) for one in (headers, sending, *declare))
+    except (zlib.error, ArithmeticError, AttributeError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"its headers cannot be read: {error}") from error
+    if not well_formed or not isinstance(queue, str):
+        raise ValueError("its headers cannot be read: they are not of the form that they had")
     return Message(body=body, headers=headers, sending=sending, declare=tuple(declare), queue=queue)
 
 
@@ -197,10 +200,14 @@ def record_of(message: Message, frame: bytes, waiting: Waiting, now: Instant, ge
 def meaning_of(record: Record, rules: Rules) -> Meaning:
     """What a beat does with a parked message: send it once, unless it has expired, or as its caller asked for.
 
-    :raises CorruptRecord: if it holds no message.
+    :raises CorruptRecord: if it holds no message, or one that only beats of a newer release can send.
     """
     if record.body is None and not record.removed:
         raise CorruptRecord(record.key, "it holds no message")
+    over = record.removed or record.dead is not None
+    if record.body and record.body[0] > _DEFLATED and not over:
+        said = f"its message's format {record.body[0]} is newer than this release reads ({_DEFLATED}); upgrade it"
+        raise CorruptRecord(record.key, said)
     if record.spec.end is not None:
         rules = replace(rules, expires_at=record.spec.end)
     return Meaning(spec=record.spec, times=OneTime(record.due_at), rules=rules, timing=record.timing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
+import zlib
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from typing import Any
@@ -140,6 +141,27 @@ def test_rubbish_is_a_value_error(rubbish: bytes, at: int):
             continue
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        None,
+        [1, {}, [], ""],
+        [{}, "", [], ""],
+        [{}, {}, 5, ""],
+        [{}, {}, [5], ""],
+        [{}, {}, [], None],
+        [{"x": {"\0pyncette": "uuid", "v": 5}}, {}, [], ""],
+    ],
+    ids=str,
+)
+def test_json_that_is_no_message_is_a_value_error(told: Any):
+    """Whoever lists or sends others, too, is ready for that, and for nothing else."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    text = deflate.compress(json.dumps(told).encode()) + deflate.flush()
+    with pytest.raises(ValueError, match="headers cannot be read"):
+        unpack(b"\x01" + len(text).to_bytes(4, "big") + text + b"[]")
+
+
 def test_the_arguments_in_the_headers_cost_next_to_nothing():
     """They stand in the body already."""
     words = " ".join(uuid.uuid4().hex for _ in range(25))
@@ -169,6 +191,17 @@ def test_a_record_without_a_message_is_corrupt():
 
     with pytest.raises(CorruptRecord):
         meaning_of(replace(record(Waiting(due_at=Instant(5))), body=None), Rules())
+
+
+def test_a_message_that_a_newer_release_packed_is_left_to_its_beats():
+    """As any record of a newer format: to skip it as one that cannot be sent would lose it in a rolling deploy."""
+    from dataclasses import replace
+
+    newer = replace(record(Waiting(due_at=Instant(5))), body=b"\x03" + pack(plain(b"[]"))[1:])
+    with pytest.raises(CorruptRecord, match="format 3 is newer than this release reads"):
+        meaning_of(newer, Rules())
+    for over in (replace(newer, removed=True), replace(newer, dead=Instant(7))):
+        assert meaning_of(over, Rules()).spec == newer.spec
 
 
 def test_only_what_is_due_very_soon_may_leave_a_tombstone():
