@@ -153,7 +153,8 @@ class ListDelayed(Api):
 class Cancel(Action):
     """``POST /api/delayed/cancel``: a parked message, by ``task_id``; answers what it was, without its arguments.
 
-    409: a beat or a worker had it already, and it may run.
+    409: a beat or a worker had it already, and it may run. 503: also if it is out of the store, and the result backend
+    or the workers could not be told.
     """
 
     async def act(self) -> None:

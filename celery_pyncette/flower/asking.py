@@ -26,6 +26,10 @@ class TooLate(PyncetteError):
     """It cannot be undone any more."""
 
 
+class Untold(PyncetteError):
+    """It is done, and not all who should know could be told."""
+
+
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="pyncette-flower")

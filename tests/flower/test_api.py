@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from kombu.exceptions import OperationalError
 
 from celery_pyncette import get_task, list_tasks
 from celery_pyncette.client.desk import desk_of
@@ -177,6 +178,10 @@ def test_parked_messages_are_seen_and_cancelled(post: Post, monkeypatch: pytest.
     assert result.state == "REVOKED"
 
 
+def claimed(before: Record, now: Instant) -> Write:
+    return Write(record=replace(before, lease=Lease(owner="a beat", until=Instant(now + 60_000))))
+
+
 def test_a_cancel_that_comes_too_late_is_no_success(post: Post, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")
     told: list[str] = []
@@ -184,10 +189,6 @@ def test_a_cancel_that_comes_too_late_is_no_success(post: Post, monkeypatch: pyt
     post.add.apply_async((1,), countdown=600, task_id="one")
     post.add.apply_async((2,), countdown=600, task_id="two")
     [record, _] = post.parked()
-
-    def claimed(before: Record, now: Instant) -> Write:
-        return Write(record=replace(before, lease=Lease(owner="a beat", until=Instant(now + 60_000))))
-
     write_as_editor(desk_of(post.app).store, record.key, claimed)
     with served(post.app) as flower:
         late = flower.post("/api/delayed/cancel", task_id="one")
@@ -196,6 +197,33 @@ def test_a_cancel_that_comes_too_late_is_no_success(post: Post, monkeypatch: pyt
         assert told == ["one", "three"]
         assert flower.post("/api/delayed/cancel", task_id="two").status == 200
         assert told == ["one", "three"], "nobody but the store had it: no broker is needed"
+
+
+def test_a_cancel_that_cannot_be_told_to_everybody_says_so(post: Post, monkeypatch: pytest.MonkeyPatch):
+    """The message is out of the store: a second attempt would find none, and nobody would be the wiser."""
+    monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")
+    told: list[str] = []
+
+    def away(*_: Any, **__: Any) -> None:
+        raise ConnectionError("nobody listens")
+
+    def revoke(task_id: str) -> None:
+        told.append(task_id)
+        if task_id == "late":
+            raise OperationalError("no broker")
+
+    monkeypatch.setattr(post.app.control, "revoke", revoke)
+    monkeypatch.setattr(type(post.app.backend), "mark_as_revoked", away)
+    for task_id in ("early", "late", "later"):
+        post.add.apply_async((1,), countdown=600, task_id=task_id)
+    for record in post.parked()[1:]:
+        write_as_editor(desk_of(post.app).store, record.key, claimed)
+    with served(post.app) as flower:
+        early, late, later = (flower.post("/api/delayed/cancel", task_id=one) for one in ("early", "late", "later"))
+    assert (early.status, "will not run" in early.text, "nobody listens" in early.text) == (503, True, True)
+    assert (late.status, "may run" in late.text, "no broker" in late.text) == (503, True, True)
+    assert (later.status, "may run" in later.text, "nobody listens" in later.text) == (503, True, True)
+    assert (told, post.parked()) == (["late", "later"], [])
 
 
 def test_arguments_are_shown_as_flowers_own_setting_lets_them(post: Post, monkeypatch: pytest.MonkeyPatch):
