@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
 from celery_pyncette.core.errors import ConfigurationError
+
+#: What ends a process, or a generator, on purpose. All else that users' code raises has failed, ``CancelledError`` too,
+#: which an ``asyncio.run()`` may let out and which is no ``Exception``.
+STOPS = (SystemExit, KeyboardInterrupt, GeneratorExit)
 
 
 def name_of(given: Any) -> str:
@@ -15,8 +20,8 @@ def name_of(given: Any) -> str:
 
 def function_of(given: Any) -> Any:
     """What is called when it is called, for the questions of ``inspect``."""
-    while hasattr(given, "func") and not inspect.isroutine(given):
-        given = given.func  # functools.partial
+    while isinstance(given, functools.partial):
+        given = given.func
     if inspect.isroutine(given) or inspect.isclass(given):
         return given
     return getattr(given, "__call__", given)  # noqa: B004 - it is that method which is looked at

@@ -10,6 +10,7 @@ from celery_pyncette.beat.entry import OccurrenceEntry
 from celery_pyncette.core.errors import ConfigurationError, PyncetteError
 from celery_pyncette.core.records import Lane
 from celery_pyncette.engine.publisher import Outgoing
+from celery_pyncette.given import STOPS
 from celery_pyncette.middleware.chain import Chain, Entered
 from celery_pyncette.middleware.dispatches import Dispatch
 from celery_pyncette.middleware.registry import middlewares_of
@@ -55,14 +56,14 @@ def send_within(app: Any, entry: OccurrenceEntry, send: Callable[[], Any]) -> An
     try:
         chain.enter(_dispatch(app, entry), entered)
         _check(entry)
-    except Exception as error:
+    except STOPS as stop:
+        _leave(entry, entered, stop)
+        raise
+    except BaseException as error:
         _leave(entry, entered, error)
         if isinstance(error, Skip):
             raise Vetoed(error.reason) from error
         raise NotSent(f"a middleware around the dispatch failed, {type(error).__name__}: {error}") from error
-    except BaseException as stop:
-        _leave(entry, entered, stop)
-        raise
     try:
         result = send()
     except BaseException as error:
@@ -81,12 +82,12 @@ def _dispatch(app: Any, entry: OccurrenceEntry) -> Dispatch:
 def _leave(entry: OccurrenceEntry, entered: Entered, error: BaseException | None) -> None:
     """Leave them. What they make of it changes nothing: the message is sent by now, or it is not.
 
-    :raises BaseException: what is no ``Exception``: this beat is being stopped.
+    :raises SystemExit, KeyboardInterrupt: this beat is being stopped.
     """
     left = entered.leave(error)
     if left is None or left is error:
         return
-    if not isinstance(left, Exception):
+    if isinstance(left, STOPS):
         raise left
     fate = "sent all the same" if error is None else f"not sent, because of {type(error).__name__}"
     logger.error(

@@ -51,12 +51,20 @@ class BeatFixtures:
         try:
             self._life.begin(chosen)
         except PyncetteError as error:
-            line = line_of(self._app)
-            if line is not None and line["pid"] == os.getppid():
-                logger.exception("fixture_failed")
-                give_up(f"fixture_failed: {error}", line)  # a worker does not notice that its beat is dead
+            self._tell_worker(str(error), error)
+            raise
+        except SystemExit as stop:
+            if stop.code:  # not the one of a signal handler: a fixture has raised it
+                self._tell_worker(f"a fixture has ended its process, with status {stop.code!r}", stop)
             raise
         atexit.register(self.end)
+
+    def _tell_worker(self, problem: str, error: BaseException) -> None:
+        """A worker does not notice that its beat is dead."""
+        line = line_of(self._app)
+        if line is not None and line["pid"] == os.getppid():
+            logger.error("fixture_failed", exc_info=error)
+            give_up(f"fixture_failed: {problem}", line)
 
     def end(self) -> None:
         """Tear them down; once."""

@@ -62,13 +62,16 @@ def child_begins(app: Celery) -> None:
             _begin(fixtures, Process.TASKS)
     except PyncetteError as error:
         _give_up(app, error)
+    except SystemExit as stop:  # no signal of Celery's raises it here: a fixture has
+        give_up(f"fixture_failed: a fixture has ended its process, with status {stop.code!r}", line_of(app))
 
 
 def end() -> None:
     """Tear down what is set up in this process."""
-    life = _lives.pop(os.getpid(), None)
+    life = _lives.get(os.getpid())
     if life is not None:
         life.end()
+        _lives.pop(os.getpid(), None)  # only now: if this is interrupted, the end of the interpreter goes on with it
 
 
 def asks_of_task(cls: type) -> Asks | None:

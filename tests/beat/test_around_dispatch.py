@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -315,6 +316,26 @@ def test_a_stop_passes_through_them_and_is_never_swallowed(post: Post, monkeypat
     with pytest.raises(SystemExit):
         post.tick()
     assert post.did == ["sent", "seen"]
+
+
+def test_a_cancelled_error_is_a_failure_like_any_other_and_no_stop(post: Post, caplog: pytest.LogCaptureFixture):
+    """``asyncio.run()`` lets it out, and it is no ``Exception``."""
+
+    @post.pyncette.dispatch_middleware
+    def cancelled(dispatch: Dispatch) -> Iterator[None]:
+        if dispatch.entry == "before":
+            raise asyncio.CancelledError
+        yield
+        if dispatch.entry == "after":
+            raise asyncio.CancelledError
+
+    for name in ("before", "after", "another"):
+        post.due(name)
+    sent = {message["headers"]["periodic_task_name"] for message in post.tick()}
+    assert sent == {"after", "another"}
+    (failed,) = post.seen.of(PublishFailed)
+    assert failed.error == "a middleware around the dispatch failed, CancelledError: "
+    assert "middleware_failed: 'after' due" in caplog.text
 
 
 def test_a_vetoed_one_off_is_kept_as_a_dead_letter(post: Post):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from celery import Task
@@ -529,3 +530,11 @@ def test_two_extensions_of_one_app_share_what_they_define():
     second.init_app(app)
     first.middleware(mine)
     assert len(second._middlewares.tasks) == len(first._middlewares.tasks) == 2
+
+
+@pytest.mark.timeout(10)
+def test_a_mock_is_looked_at_in_finite_time(pyncette: Pyncette):
+    """It has each attribute that it is asked for, ``func`` too."""
+    manager = MagicMock()
+    pyncette.middleware(manager)
+    pyncette.fixture(manager, name="db")
