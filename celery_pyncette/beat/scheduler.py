@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery
 from celery.beat import Scheduler as CeleryScheduler
 
+from celery_pyncette.adopting import adopt_in_beat
 from celery_pyncette.aware import check_ordinary_workers, gate_assumed
 from celery_pyncette.beat.backend import BackendResults
 from celery_pyncette.beat.broker import Broker
@@ -72,6 +73,7 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
 
     def setup_schedule(self) -> None:
         """Read the static entries, and get ready to tick; connects to nothing yet."""
+        adopt_in_beat(self.app)
         definitions = self._read_schedule()
         runtime = self.runtime
         self._lookout = runtime.lookout({entry.task for entry in self.schedule.values()})

@@ -11,11 +11,11 @@ from celery import Celery, current_app, signals
 from kombu.utils.imports import symbol_by_name
 
 import celery_pyncette
+from celery_pyncette.adopting import adopt, include, tell, word_of_a_child
 from celery_pyncette.core.errors import PyncetteError
 from celery_pyncette.core.records import Ticket
 from celery_pyncette.engine.keeping import KEEP_EVERY
 from celery_pyncette.worker import fixtures
-from celery_pyncette.worker.adopting import adopt, include, tell, word_of_a_child
 from celery_pyncette.worker.celery_internals import (
     STOCK_REQUEST,
     rebuild_tracer,
