@@ -19,7 +19,8 @@ class Skip(Ignore):  # type: ignore[misc]
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
-        self.reason = str(reason)[:200]
+        # A name of a file may be no UTF-8, and would be what no store can write.
+        self.reason = str(reason).encode(errors="backslashreplace").decode()[:200]
 
 
 def skip_if(predicate: Callable[[Any], object], reason: str = "") -> Callable[[Any], Iterator[None]]:

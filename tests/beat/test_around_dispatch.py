@@ -338,6 +338,14 @@ def test_a_cancelled_error_is_a_failure_like_any_other_and_no_stop(post: Post, c
     assert "middleware_failed: 'after' due" in caplog.text
 
 
+@each_policy
+def test_a_reason_that_is_no_utf8_can_be_stored_all_the_same(post: Post, policy: Any):
+    post.pyncette.dispatch_middleware(skip_if(lambda dispatch: True, "no file caf\udce9"))
+    post.due(policy=policy)
+    assert post.tick() == []
+    assert [line.reason for line in post.state().recent] == ["vetoed: no file caf\\udce9"]
+
+
 def test_a_vetoed_one_off_is_kept_as_a_dead_letter(post: Post):
     from datetime import datetime, timezone
 
