@@ -1,7 +1,8 @@
 """How a process that a worker has started gives up: the worker stops too, instead of starting it again and again.
 
 The worker draws up a line in its main process; it is plain data, and travels with the configuration of the app. Its
-path names a file that does not exist, which no one can guess: only who gives up makes it.
+path names a file that does not exist, which no one can guess: only who gives up makes it. Where no file can be made the
+worker stops all the same; it cannot say why, and its status is 0.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ def line_of(app: Any) -> Line | None:
 
 def open_line() -> dict[str, Any]:
     """A line to this process."""
-    return {"pid": os.getpid(), "path": str(Path(tempfile.gettempdir(), f"pyncette-{new_id()}{new_id()}"))}
+    try:
+        directory = tempfile.gettempdir()
+    except FileNotFoundError:  # none that can be written to
+        directory = os.sep
+    return {"pid": os.getpid(), "path": str(Path(directory, f"pyncette-{new_id()}{new_id()}"))}
 
 
 def give_up(problem: str, line: Line | None) -> NoReturn:
@@ -57,6 +62,9 @@ def _first(problem: str, path: str) -> bool:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return False
+    except OSError as error:
+        logger.warning("the worker cannot be told why: %s", error)
+        return True
     with os.fdopen(file, "w", encoding="utf-8") as word:
         word.write(problem)
     return True
