@@ -157,7 +157,8 @@ class CeleryPublisher:
         if isinstance(cause, (OperationalError, OSError, *self._broker.connection_errors())):
             self._broker.drop()
             return Sent.UNSURE
-        return Sent.FAILED
+        # Of a parked message it is no wrapper, and its cause may be anything.
+        return Sent.UNBUILDABLE if isinstance(error, _UNBUILDABLE) else Sent.FAILED
 
     def _not_begun(self, message: Outgoing) -> Receipt:
         return Receipt(sent=Sent.FAILED, task_id=message.ticket.task_id, beat=self._beat, error=_NOT_BEGUN)

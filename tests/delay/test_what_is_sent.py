@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -75,12 +77,21 @@ def test_several_go_out_in_order_with_their_own_ids(post: Post):
     assert len(post.waiting()) == 20
 
 
-def test_a_record_that_holds_no_message_can_never_be_sent(post: Post):
-    from dataclasses import replace
-
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x07what is this",
+        b"\x01\0\0\0\x04what is this",
+        b"\x02\0\0\0\x01\0\0\0\0\x02what",
+        b"\x01\0\0\0\x07" + zlib.compress(b"[]")[2:-4] + b"[]",
+    ],
+    ids=["of no format", "not deflated", "body not deflated", "no message"],
+)
+def test_a_record_that_holds_no_message_can_never_be_sent(post: Post, body: bytes):
+    """And is not tried again and again."""
     post.add.apply_async((1,), countdown=60)
     (record,) = post.parked()
-    post.parked = lambda: [replace(record, body=b"\x07what is this"), record]  # type: ignore[method-assign]
+    post.parked = lambda: [replace(record, body=body), record]  # type: ignore[method-assign]
     receipts = post.release()
     assert [receipt.sent for receipt in receipts] == [Sent.UNBUILDABLE, Sent.SENT]
     assert len(post.waiting()) == 1
