@@ -44,11 +44,11 @@ class BeatFixtures:
             return
         self._life = Life(self._clock)
         fixtures = fixtures_of(self._app)
-        chosen = [] if fixtures is None else fixtures.of(Process.BEAT)
-        if not chosen:
-            return
-        self._be_told_to_stop()
         try:
+            chosen = [] if fixtures is None else fixtures.of(Process.BEAT)
+            if not chosen:
+                return
+            self._be_told_to_stop()
             self._life.begin(chosen)
         except PyncetteError as error:
             self._tell_worker(str(error), error)
