@@ -15,11 +15,10 @@ _ROUTING = ("queue", "exchange", "routing_key")
 class Dispatch:
     """One message of an entry, in the beat, about to be handed to the broker.
 
-    ``options`` are those of ``apply_async``, this message's own: what is changed there goes out with it, and with no
-    other. Arguments are those of the entry, to be read; a ``BeatLazyFunc`` among them is not evaluated yet.
+    Arguments are those of the entry, to be read; a ``BeatLazyFunc`` among them is not evaluated yet.
     """
 
-    __slots__ = ("_app", "_args", "_kwargs", "occurrence", "options", "task_name")
+    __slots__ = ("_app", "_args", "_kwargs", "_options", "occurrence", "task_name")
 
     def __init__(
         self,
@@ -34,7 +33,7 @@ class Dispatch:
         self.task_name = task_name
         self._args = args
         self._kwargs = kwargs
-        self.options = options
+        self._options = options
         self.occurrence = occurrence
 
     @property
@@ -46,6 +45,11 @@ class Dispatch:
     def kwargs(self) -> dict[str, Any]:
         """Keyword arguments, as a copy."""
         return dict(self._kwargs or {})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of ``apply_async``, this message's own: what is changed in them goes out with it, and with no other."""
+        return self._options
 
     @property
     def headers(self) -> dict[str, Any]:

@@ -258,6 +258,18 @@ def test_a_lost_answer_stays_a_lost_answer(post: Post, monkeypatch: pytest.Monke
     assert post.did == ["a in", "sent", "a SchedulingError"]
 
 
+def test_what_would_go_nowhere_is_refused(post: Post):
+    @post.pyncette.dispatch_middleware
+    def replaces(dispatch: Dispatch) -> Iterator[None]:
+        dispatch.options = {**dispatch.options, "priority": 1}  # type: ignore[misc]
+        yield
+
+    post.due()
+    assert post.tick() == []
+    (failed,) = post.seen.of(PublishFailed)
+    assert "AttributeError" in failed.error
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
