@@ -83,9 +83,20 @@ def _enter(task: Any, request: Any, passed: Passed) -> Entered | None:
 
 def _as_failure(task: Any, error: BaseException) -> BaseException:
     """A middleware's exception counts as the task's."""
+    if not isinstance(error, Exception) and _is_cancelled(error):
+        # Celery would lose the task, and a solo worker would end.
+        failure = RuntimeError("a middleware around the task let out a CancelledError")
+        failure.__cause__ = error
+        return as_if_raised_by(task, failure)
     if isinstance(error, WORDS_TO_CELERY) or not isinstance(error, Exception):
         return error
     return as_if_raised_by(task, error)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    from asyncio import CancelledError  # which is imported if it was raised
+
+    return isinstance(error, CancelledError)
 
 
 def leave_late(task: Any, entered: Entered, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import MagicMock
@@ -538,3 +539,23 @@ def test_a_mock_is_looked_at_in_finite_time(pyncette: Pyncette):
     manager = MagicMock()
     pyncette.middleware(manager)
     pyncette.fixture(manager, name="db")
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_one_that_lets_a_cancelled_error_out_fails_the_task(bench: Bench, pyncette: Pyncette, where: str):
+    """It is no ``Exception``, and Celery would lose the task."""
+
+    @pyncette.middleware
+    def cancelled(run: TaskRun) -> Iterator[None]:
+        if where == "before":
+            raise asyncio.CancelledError
+        yield
+        raise asyncio.CancelledError
+
+    @bench.task(name="mine")
+    def mine() -> None: ...
+
+    bench.ready()
+    as_in_a_worker(bench.app)
+    assert bench.trace(mine, {}) == "FAILURE"
+    assert "a middleware around the task let out a CancelledError" in str(bench.traced.info.retval)
