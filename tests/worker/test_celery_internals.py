@@ -268,7 +268,8 @@ def test_every_task_that_an_app_makes_of_a_function_is_told_before_it_is_finaliz
     def late() -> None: ...
 
     assert late.name == "late"
-    assert [task.name for task in made if not task.name.startswith("celery.")] == ["early", "late"]
+    mine = [task.name for task in made if task.name in ("early", "late")]  # not what others share with every app
+    assert mine == ["early", "late"]
 
 
 def test_it_is_known_before_there_is_a_pool_whether_it_has_children():
