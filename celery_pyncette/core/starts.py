@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from celery_pyncette.core.instants import NEVER, Instant
-from celery_pyncette.core.records import Lease, Outcome, Record, Run, Ticket, Token, Write
+from celery_pyncette.core.records import Lane, Lease, Outcome, Record, Run, Ticket, Token, Write
 
 
 class Refusal(enum.Enum):
@@ -81,7 +81,7 @@ def start(record: Record | None, delivery: Delivery, now: Instant) -> Granted | 
 
 
 def _refusal(record: Record, run: Run, delivery: Delivery, now: Instant) -> Refusal | None:
-    if run.is_running and not (delivery.retries == run.retries + 1 and delivery.task_id == run.task_id):
+    if run.is_running and not _is_handed_over(record, run, delivery):
         return Refusal.RUNNING
     if run.is_open and delivery.retries != run.retries:
         return Refusal.SUPERSEDED
@@ -92,6 +92,16 @@ def _refusal(record: Record, run: Run, delivery: Delivery, now: Instant) -> Refu
     if run.is_open and run.starts == 0 and run.deadline is not None and run.deadline <= now:
         return Refusal.DEADLINE
     return None
+
+
+def _is_handed_over(record: Record, run: Run, delivery: Delivery) -> bool:
+    """Whether it is the Celery retry of the run, come before its report.
+
+    All attempts of a parked message share its id, and one that nobody waits for any more may still send a retry.
+    """
+    if delivery.retries != run.retries + 1 or delivery.task_id != run.task_id:
+        return False
+    return record.lane is not Lane.DELAYED or delivery.ticket.attempt == run.attempt
 
 
 def _granted(record: Record, run: Run, delivery: Delivery, now: Instant) -> Granted:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_pyncette.core.instants import NEVER, Instant
-from celery_pyncette.core.records import Lease, Outcome, Record, Token
+from celery_pyncette.core.records import Lane, Lease, Outcome, Record, Token
 from celery_pyncette.core.starts import Delivery, Granted, Refusal, renew, report, report_retry, start
 from tests.worker.support import a_record, a_ticket
 
@@ -66,6 +66,14 @@ def test_a_deadline_is_for_the_first_start(starts: int, deadline: int, may: bool
 def test_a_retry_that_comes_before_the_report_of_its_predecessor_is_handed_over(retries: int, task_id: str, may: bool):
     """It has the same task id; anything else that looks so is a copy of another attempt."""
     answer = asked(a_record(TICKET, **RUNNING), retries=retries, task_id=task_id)
+    assert isinstance(answer, Granted) if may else answer is Refusal.RUNNING
+
+
+@pytest.mark.parametrize(("attempt", "may"), [(1, False), (2, True)])
+def test_a_retry_of_another_attempt_of_a_parked_message_is_not_handed_over(attempt: int, may: bool):
+    """All attempts have the id that the caller was given."""
+    parked = replace(a_record(TICKET, attempt=2, unstarted=1, **RUNNING), lane=Lane.DELAYED)
+    answer = asked(parked, retries=1, attempt=attempt)
     assert isinstance(answer, Granted) if may else answer is Refusal.RUNNING
 
 
