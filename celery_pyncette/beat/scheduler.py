@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,19 +14,20 @@ from celery_pyncette.aware import check_ordinary_workers, gate_assumed
 from celery_pyncette.beat.backend import BackendResults
 from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.celery_publisher import CeleryPublisher
+from celery_pyncette.beat.comparing import Comparing
 from celery_pyncette.beat.default_store import default_store_url, warning
 from celery_pyncette.beat.dispatching import Vetoed, is_watched, send_within
 from celery_pyncette.beat.entry import OccurrenceEntry, entry_of
+from celery_pyncette.beat.farewell import say_farewell
 from celery_pyncette.beat.fixtures import BeatFixtures
-from celery_pyncette.beat.hearsay import Hearsay
 from celery_pyncette.beat.parked import TooLate
+from celery_pyncette.beat.resting import Resting
 from celery_pyncette.beat.sent_events import SentEvents
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.publisher import Outgoing
-from celery_pyncette.engine.sleeper import Sleeper
 from celery_pyncette.entries import StaticDefinitions
-from celery_pyncette.runtime import FAREWELL, Lookout, Runtime
+from celery_pyncette.runtime import Lookout, Runtime
 from celery_pyncette.seed import read_last_runs
 from celery_pyncette.settings import Settings
 from celery_pyncette.translate import StaticEntry, celery_schedule_of, translate_all
@@ -44,12 +44,9 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
     _conductor: Conductor | None = None
     _broker: Broker | None = None
     _publisher: CeleryPublisher | None = None
-    _hearsay: Hearsay | None = None
     _lookout: Lookout | None = None
     _sent_events: SentEvents | None = None
-    _sleeper: Sleeper | None = None
     _ticking = False
-    _settled = False
     _gated = True
 
     def __init__(
@@ -67,6 +64,8 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         store_url = None if settings.store_url else default_store_url(self._schedule_filename)
         self.runtime = Runtime(app, store_url=store_url)
         self._fixtures = BeatFixtures(app, self.runtime.clock)
+        self._comparing = Comparing(app, self.runtime)
+        self._resting = Resting(self.runtime)
         poll_interval = settings.poll_interval / 1000
         asked = max_interval or app.conf.beat_max_loop_interval or poll_interval
         super().__init__(app, schedule=schedule, max_interval=min(asked, poll_interval), lazy=lazy, **kwargs)
@@ -159,70 +158,13 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         self._ticking = True
         try:
             wait = conductor.tick()
-            self._compare_stores(conductor)
+            self._comparing.after_tick(conductor)
         except (SystemExit, KeyboardInterrupt):
-            self._farewell()
+            say_farewell(conductor, self.runtime)
             raise
         finally:
             self._ticking = False
-        return self._rest(conductor, float(min(wait, self.max_interval)))
-
-    def _rest(self, conductor: Conductor, seconds: float) -> float:
-        """Sleep, if the store can wake us; answers what is left to sleep."""
-        if not self._settled and conductor.meta is not None:
-            self._settled = True
-            self._sleeper = self.runtime.sleeper()
-            if self._sleeper is not None:
-                self._sleeper.start()
-        if self._sleeper is None:
-            return seconds
-        if seconds > 0 and self._sleeper.sleep(seconds):
-            conductor.wake()
-        return 0.0
-
-    def _compare_stores(self, conductor: Conductor) -> None:
-        """Tell the other beats which store this one has, and listen to them."""
-        if conductor.meta is None:
-            return
-        if self._hearsay is None:
-            self._hearsay = self._listen(conductor.meta.store_id)
-        self._hearsay.now_in(conductor.meta.store_id)
-        if self._hearsay.doubts:
-            self._hearsay.doubts = False
-            conductor.look_again()
-
-    def _listen(self, store_id: str) -> Hearsay:
-        runtime = self.runtime
-        hearsay = Hearsay(
-            self.app,
-            runtime.clock,
-            namespace=runtime.settings.namespace,
-            store_id=store_id,
-            beat=runtime.owner,
-            report=runtime.observers.see,
-        )
-        hearsay.start()
-        return hearsay
-
-    def _farewell(self) -> None:
-        """Give back what this beat holds, in bounded time; its own connection may have been interrupted mid-word."""
-        conductor = self._conductor
-        if conductor is None or not conductor.owes:
-            return
-        # A thread, because a driver's time-outs are per step: connecting alone may take several.
-        last_words = threading.Thread(target=self._give_back, args=(conductor,), name="pyncette-farewell", daemon=True)
-        last_words.start()
-        last_words.join(FAREWELL)
-        if last_words.is_alive():
-            logger.warning("farewell_failed: the store does not answer; the leases end by themselves")
-
-    def _give_back(self, conductor: Conductor) -> None:
-        try:
-            store = self.runtime.farewell_store()
-            conductor.give_back(store)
-            store.close()
-        except Exception as error:  # noqa: BLE001 - nothing may stand in the way of the exit
-            logger.warning("farewell_failed: %s; the leases end by themselves", error)
+        return self._resting.sleep(conductor, float(min(wait, self.max_interval)))
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
         """Send one entry, and let the publisher know the error that :meth:`apply_entry` will swallow."""
@@ -249,9 +191,9 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         Celery calls it twice, the first time inside the signal handler on top of whatever :meth:`tick`
         was doing: it takes no lock and does no store I/O, and leaves a connection in use alone.
         """
-        for helper in (self._hearsay, self._lookout, self._sleeper):
-            if helper is not None:
-                helper.stop()
+        for active in (self._comparing, self._lookout, self._resting):
+            if active is not None:
+                active.stop()
         if self._broker is not None and not self._ticking:
             self._broker.drop()
         super().close()
