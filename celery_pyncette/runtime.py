@@ -14,8 +14,9 @@ import celery_pyncette
 from celery_pyncette.clock import Clock, SystemClock, new_id, owner_id
 from celery_pyncette.core.errors import StoreNotConfigured
 from celery_pyncette.core.instants import Instant
-from celery_pyncette.engine.conductor import Conductor, Post
+from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.definitions import Definitions
+from celery_pyncette.engine.post import Post
 from celery_pyncette.engine.publisher import Publisher
 from celery_pyncette.engine.results import Bounded, Source
 from celery_pyncette.engine.sleeper import Sleeper

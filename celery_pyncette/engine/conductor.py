@@ -1,36 +1,24 @@
-"""One beat's whole work, tick by tick: start, dispatch, keep, reconcile again when the store came back empty."""
+"""One beat's whole work, tick by tick: each part of it when its time has come, whatever is away."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
 
-from celery_pyncette.clock import Clock, new_id
-from celery_pyncette.core.errors import NamespaceInUse, SchemaMismatch, StoreError, StoreUnavailable
-from celery_pyncette.core.instants import Instant
+from celery_pyncette.clock import Clock
+from celery_pyncette.core.errors import SchemaMismatch, StoreError, StoreUnavailable
 from celery_pyncette.core.records import Lane
 from celery_pyncette.engine.courtesy import Courtesy
 from celery_pyncette.engine.definitions import Definitions
 from celery_pyncette.engine.dispatcher import Dispatcher
-from celery_pyncette.engine.keeping import KEEP_EVERY, Neighbours
+from celery_pyncette.engine.keeping import KEEP_EVERY, Neighbours, meet
+from celery_pyncette.engine.post import Post
 from celery_pyncette.engine.publisher import Publisher
-from celery_pyncette.engine.reconcile import Reconciler
 from celery_pyncette.engine.results import Results
 from celery_pyncette.engine.stale import StaleEntries
+from celery_pyncette.engine.starting import Starting
 from celery_pyncette.engine.steps import Station
-from celery_pyncette.events import (
-    BeatStarted,
-    BrokerBack,
-    BrokerLost,
-    NeighboursSeen,
-    Observers,
-    StoreEmptied,
-    TickBegan,
-    Ticked,
-)
-from celery_pyncette.stores.protocol import Founding, Meta, Store
+from celery_pyncette.events import BrokerBack, BrokerLost, Observers, TickBegan, Ticked
+from celery_pyncette.stores.protocol import Meta, Store
 
 #: A tick ends after this, so that a beat in a long burst still answers a ping; seconds.
 _TICK_FOR = 1.0
@@ -40,29 +28,6 @@ _SWEEP_EVERY = 6
 #: shares that one's cost. An entry that is alone is sent at its time; among a hundred a second one is 25 ms late, for
 #: half the CPU.
 _GATHER_FOR = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
-    """Where a beat works and by which rules; durations in milliseconds.
-
-    ``create`` False leaves tables and namespace to somebody else. ``last_runs`` answers the last runs
-    of a stock beat; it is asked only by the beat that founds the namespace.
-    """
-
-    namespace: str
-    store_name: str
-    owner: str
-    fingerprint: str
-    store_id: str
-    partitions: int | None = None
-    create: bool = True
-    poll_interval: int = 1_000
-    claim_time: int = 10_000
-    batch_size: int = 100
-    stale_after: int = 3_600_000
-    about: Mapping[str, Any]
-    last_runs: Callable[[], Mapping[str, Instant]]
 
 
 class Conductor:
@@ -94,6 +59,7 @@ class Conductor:
         self._broker_lost = False
         timings = {name: definitions.definition(name).timing for name in definitions.static()}
         self._neighbours = Neighbours(store, post.owner, post.about, timings)
+        self._starting = Starting(post, store, definitions, self._neighbours, observers, clock, self._courtesy)
         self._stale = StaleEntries(store, self._neighbours, observers, post.stale_after)
         self.meta: Meta | None = None
 
@@ -108,7 +74,7 @@ class Conductor:
         error: StoreError | None = None
         self._observers.see(TickBegan())
         try:
-            dispatcher = self._dispatcher or self._start()
+            dispatcher = self._dispatcher or self._work_in(self._starting.start())
             if self._broker_answers():
                 claimed, sent, wait = self._work(dispatcher, started_at)
             else:
@@ -133,24 +99,11 @@ class Conductor:
             raise problem
         return problem
 
-    def _start(self) -> Dispatcher:
-        post = self._post
-        founding = Founding(fingerprint=post.fingerprint, partitions=post.partitions, store_id=post.store_id)
-        asked_at = self._clock.monotonic()
-        meta = self._store.prepare(founding if post.create else None)
-        self._courtesy.waited(asked_at)
-        if meta.fingerprint != post.fingerprint:
-            raise NamespaceInUse(
-                f"namespace {post.namespace!r} in {post.store_name} belongs to {meta.fingerprint!r}, and this is "
-                f"{post.fingerprint!r}: set another pyncette_namespace, or remove the old one"
-            )
-        founded = meta.store_id == post.store_id
-        # First the manifest: a beat of another version must not take what is written next for nobody's.
-        self._meet_neighbours()
-        Reconciler(self._store, self._definitions, self._observers).run(post.last_runs() if founded else {})
+    def _work_in(self, meta: Meta) -> Dispatcher:
+        """From now on this beat works in this namespace."""
         self.meta = meta
+        post = self._post
         station = Station(post.namespace, meta.store_id, post.owner, post.claim_time, post.batch_size)
-        self._look_at = dict.fromkeys(self._look_at, 0.0)
         self._dispatcher = Dispatcher(
             station,
             self._store,
@@ -162,16 +115,8 @@ class Conductor:
             self._results,
             self._courtesy,
         )
+        self.wake()
         self._keep_at = self._clock.monotonic() + KEEP_EVERY / 1000
-        self._observers.see(
-            BeatStarted(
-                store=post.store_name,
-                namespace=post.namespace,
-                store_id=meta.store_id,
-                beat=post.owner,
-                others=len(self._neighbours.present) - 1,
-            )
-        )
         return self._dispatcher
 
     def _work(self, dispatcher: Dispatcher, started_at: float) -> tuple[int, int, int]:
@@ -184,7 +129,7 @@ class Conductor:
                 done = dispatcher.cycle(lane)
                 claimed, sent = claimed + done.claimed, sent + done.sent
                 if done.emptied:
-                    self._found_again()
+                    self._work_in(self._starting.start_again())
                     return claimed, sent, 0
                 wait = min(done.wait_ms, self._post.poll_interval)
                 if done.sent and done.claimed < self._post.batch_size:
@@ -194,12 +139,6 @@ class Conductor:
             wait = max(0, math.ceil((min(self._look_at.values()) - now) * 1000))
             if wait > 0 or now - started_at > _TICK_FOR:
                 return claimed, sent, wait
-
-    def _found_again(self) -> None:
-        """The store came back empty: everything that this process knows is written again, at once."""
-        self._observers.see(StoreEmptied(store=self._post.store_name, namespace=self._post.namespace))
-        self._post = replace(self._post, store_id=new_id(), last_runs=dict)
-        self._start()
 
     def _broker_answers(self) -> bool:
         """Whether there is a broker to send to; without one nothing is claimed, so nothing is used up."""
@@ -217,16 +156,12 @@ class Conductor:
         self._keep_at = self._clock.monotonic() + KEEP_EVERY / 1000
         meta = self._store.prepare(None)
         if self.meta is not None and meta.store_id != self.meta.store_id:
-            self._start()  # it came back empty, and another beat was faster to found it again
-        self._meet_neighbours()
+            # It came back empty, and another beat was faster to found it again.
+            self._work_in(self._starting.start())
+        meet(self._neighbours, self._observers)
         self._keepings += 1
         if self._keepings % _SWEEP_EVERY == 0:
             self._stale.sweep()
-
-    def _meet_neighbours(self) -> None:
-        self._neighbours.keep()
-        kinds = [(record.data or {}).get("kind") for record in self._neighbours.present]
-        self._observers.see(NeighboursSeen(beats=kinds.count("beat"), workers=kinds.count("worker")))
 
     def wake(self) -> None:
         """At the next tick, look into every lane: something may be due earlier than it seemed."""

@@ -16,6 +16,7 @@ from typing import Any
 from celery_pyncette.clock import new_id
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import EntrySpec, Key, Lane, Lease, Origin, Record, Write
+from celery_pyncette.events import NeighboursSeen, Observers
 from celery_pyncette.stores.protocol import Change, Query, Store
 from celery_pyncette.stores.writes import change_of
 
@@ -96,6 +97,13 @@ class Neighbours:
         if ended:
             self._store.apply(ended)
         return live
+
+
+def meet(neighbours: Neighbours, observers: Observers) -> None:
+    """Keep what is ours, and tell who else lives."""
+    neighbours.keep()
+    kinds = [(record.data or {}).get("kind") for record in neighbours.present]
+    observers.see(NeighboursSeen(beats=kinds.count("beat"), workers=kinds.count("worker")))
 
 
 def _renewal(key: Key, before: Record | None, data: Mapping[str, Any], owner: str, now: Instant) -> Change:

@@ -10,9 +10,10 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Lane, Origin, Record, Write
 from celery_pyncette.core.schedules import Every
-from celery_pyncette.engine.conductor import Conductor, Post
+from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.definitions import Meaning
 from celery_pyncette.engine.parking import Message, Waiting, meaning_of, pack, record_of
+from celery_pyncette.engine.post import Post
 from celery_pyncette.engine.publisher import Outgoing
 from celery_pyncette.events import Observers
 from celery_pyncette.stores.memory import MemoryStore

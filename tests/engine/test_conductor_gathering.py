@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from celery_pyncette.engine.conductor import Conductor, Post
+from celery_pyncette.engine.conductor import Conductor
+from celery_pyncette.engine.post import Post
 from celery_pyncette.events import Observers
 from tests.engine.desk import Desk, dynamic
 

@@ -11,7 +11,8 @@ import pytest
 from celery_pyncette.core.errors import NamespaceInUse, SchemaMismatch, StoreRefused
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Key
-from celery_pyncette.engine.conductor import Conductor, Post
+from celery_pyncette.engine.conductor import Conductor
+from celery_pyncette.engine.post import Post
 from celery_pyncette.events import Observers, Reconciled, StoreEmptied, Ticked
 from celery_pyncette.stores.memory import MemoryStore
 from celery_pyncette.stores.protocol import ClaimBatch, ClaimRequest, Founding, Meta

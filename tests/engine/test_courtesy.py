@@ -11,8 +11,9 @@ from celery_pyncette.core.policies import Delivery, Overlap, Rules
 from celery_pyncette.core.records import Key
 from celery_pyncette.core.starts import Delivery as Handed
 from celery_pyncette.core.starts import Granted, start
-from celery_pyncette.engine.conductor import Conductor, Post
+from celery_pyncette.engine.conductor import Conductor
 from celery_pyncette.engine.courtesy import SPEAK_FIRST
+from celery_pyncette.engine.post import Post
 from celery_pyncette.events import Observers, Repeated, UsedUp
 from celery_pyncette.stores.protocol import ClaimBatch, ClaimRequest, Founding, Meta
 from celery_pyncette.stores.writes import change_of

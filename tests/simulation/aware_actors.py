@@ -14,7 +14,8 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Origin
 from celery_pyncette.core.schedules import Every, Once
 from celery_pyncette.delay.capture import put
-from celery_pyncette.engine.conductor import Conductor, Post
+from celery_pyncette.engine.conductor import Conductor
+from celery_pyncette.engine.post import Post
 from celery_pyncette.engine.publisher import Outgoing
 from celery_pyncette.events import Observers
 from celery_pyncette.parked import moving, remove_one
