@@ -14,20 +14,20 @@ from celery_pyncette.core.counting import hold_back
 from celery_pyncette.core.errors import StoreUnavailable
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.plans import Plan, Receipt, Sent
-from celery_pyncette.core.records import Lane, Record, Write
-from celery_pyncette.core.settling import SEND_AGAIN
+from celery_pyncette.core.records import Lane, Record
 from celery_pyncette.engine.announce import Announcer
 from celery_pyncette.engine.courtesy import Courtesy
 from celery_pyncette.engine.deciding import Deciding
 from celery_pyncette.engine.definitions import Definitions
+from celery_pyncette.engine.giving_back import give_back
 from celery_pyncette.engine.keeping import Neighbours
-from celery_pyncette.engine.publisher import Outgoing, Publisher
+from celery_pyncette.engine.publisher import Publisher
 from celery_pyncette.engine.results import Hearing, Results
+from celery_pyncette.engine.sending import Sending
 from celery_pyncette.engine.settling import Settling
 from celery_pyncette.engine.steps import Cycled, InHand, Station, Step, only
-from celery_pyncette.engine.tickets import outgoing
 from celery_pyncette.engine.writing import Writing, pause_parent
-from celery_pyncette.events import Observers, Overtime, PublishBegan, PublishEnded
+from celery_pyncette.events import Observers, Overtime
 from celery_pyncette.stores.protocol import ClaimRequest, Store, Verdict
 
 CHUNK = 50
@@ -53,7 +53,6 @@ class Dispatcher:
     ) -> None:
         self._station = station
         self._store = store
-        self._publisher = publisher
         self._announce = Announcer(observers, station.owner)
         self._observers = observers
         self._clock = clock
@@ -61,6 +60,7 @@ class Dispatcher:
         self._writing = Writing()
         self._deciding = Deciding(store, definitions, neighbours, self._announce)
         self._settling = Settling(definitions, self._writing, self._announce, station.claim_time)
+        self._sending = Sending(station, publisher, self._writing, self._settling, self._announce, observers, clock)
         self._courtesy = courtesy or Courtesy(clock)
         self._hand = InHand()
 
@@ -81,7 +81,7 @@ class Dispatcher:
         self._courtesy.not_answered()
 
     def _cycle(self, lane: Lane) -> Cycled:
-        self._settle(self._store)
+        self._settling.settle_all(self._store, self._hand)
         station, writing = self._station, self._writing
         claimed_at = self._clock.monotonic()
         batch = self._store.claim(
@@ -112,13 +112,13 @@ class Dispatcher:
                 self._overtime(len(records) - start)
                 break
             steps = self._decide(chunk)
-            self._hold_without_broker(steps)
+            self._sending.hold_without_broker(steps)
             steps = self._write_first(steps)
             if self._in_time(claimed_at):
-                sent += self._send(steps)
+                sent += self._sending.send(steps, self._hand)
             else:
                 self._take_back(steps)
-            self._settle(self._store)
+            self._settling.settle_all(self._store, self._hand)
         return sent
 
     def _in_time(self, claimed_at: float) -> bool:
@@ -145,18 +145,6 @@ class Dispatcher:
             else:
                 steps.append(step)
         return steps
-
-    def _hold_without_broker(self, steps: Sequence[Step]) -> None:
-        """Before anything is used up: with no broker to send to, nothing is."""
-        if not any(step.plan.send is not None and step.plan.first is not None for step in steps):
-            return
-        if self._publisher.ready():
-            return
-        for step in steps:
-            if step.plan.send is not None:
-                receipt = Receipt(sent=Sent.FAILED, task_id="", error="there is no connection to the broker")
-                self._announce.sent(step.plan, receipt, self._writing.now, 0.0)
-                step.plan = Plan(record=step.stored, first=hold_back(step.stored, SEND_AGAIN))
 
     def _take_back(self, steps: Sequence[Step]) -> None:
         """Too late to send: what was written for it is put back, the rest is left to its lease."""
@@ -190,71 +178,11 @@ class Dispatcher:
         self._hand.unsent = to_send
         return to_send
 
-    def _send(self, steps: list[Step]) -> int:
-        """Send, and keep the receipts; answers how many messages the broker has, or may have."""
-        if not steps:
-            return 0
-        messages = [self._outgoing(step) for step in steps]
-        receipts: list[Receipt] = []
-        tasks = tuple([message.spec.task for message in messages])
-        self._observers.see(PublishBegan(tasks=tasks))
-        for step in steps:
-            self._hand.claimed.pop(step.stored.key, None)
-        self._hand.unsent = []
-        started = self._clock.monotonic()
-        try:
-            self._publisher.send_batch(messages, receipts)
-        except (SystemExit, KeyboardInterrupt):
-            self._settling.leaving = True
-            raise
-        finally:
-            seconds = (self._clock.monotonic() - started) / len(steps)
-            for step, receipt in zip(steps, receipts, strict=False):
-                step.receipt = receipt
-                self._hand.unsettled.append(step)
-                if not (self._settling.leaving and receipt.sent is Sent.FAILED):  # given back in a moment: no failure
-                    self._announce.sent(step.plan, receipt, self._writing.now, seconds)
-            self._observers.see(PublishEnded(tasks=tasks, seconds=seconds * len(steps), sent=_handed_over(receipts)))
-        return _handed_over(receipts)
-
-    def _outgoing(self, step: Step) -> Outgoing:
-        occurrence, record, meaning = step.plan.send, step.stored, step.meaning
-        assert occurrence is not None
-        assert meaning is not None
-        return outgoing(self._station.namespace, self._station.store_id, record, occurrence, meaning, self._writing.now)
-
-    def _settle(self, store: Store) -> None:
-        """Write down what came of everything that was sent; what fails stays in hand."""
-        if self._hand.unsettled:
-            self._settling.settle(store, self._hand.unsettled)
-            self._hand.unsettled = []
-
     def give_back(self, store: Store) -> None:
-        """Before this process ends: settle what was sent, give back what was not, over a fresh store.
-
-        Whatever fails here is healed by the leases.
-        """
-        self._settling.leaving = True
-        hand, self._hand = self._hand, InHand()
-        self._hand.unsettled = hand.unsettled
-        for step in hand.unsent:
-            if step.plan.first is None:
-                hand.claimed[step.stored.key] = step.stored
-            else:
-                step.receipt = Receipt(sent=Sent.FAILED, task_id="", error="the beat was stopped first")
-                self._hand.unsettled.append(step)
-        self._settle(store)
-        claimed = hand.claimed.values()
-        self._writing.apply(
-            store, [(record.key, record, Write(record=replace(record, lease=None))) for record in claimed]
-        )
+        """Before this process ends: settle what was sent, give back what was not, over a fresh store."""
+        give_back(self._hand, store, self._settling, self._writing)
 
     @property
     def owes(self) -> bool:
         """Whether anything is in hand that the store should be told."""
-        return bool(self._hand.claimed or self._hand.unsent or self._hand.unsettled)
-
-
-def _handed_over(receipts: Sequence[Receipt]) -> int:
-    """How many messages the broker has, or may have."""
-    return sum(receipt.sent in (Sent.SENT, Sent.UNSURE) for receipt in receipts)
+        return self._hand.owes

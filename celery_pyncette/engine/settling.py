@@ -11,7 +11,7 @@ from celery_pyncette.core.records import Record, Write
 from celery_pyncette.core.settling import settle
 from celery_pyncette.engine.announce import Announcer
 from celery_pyncette.engine.definitions import Definitions
-from celery_pyncette.engine.steps import Step
+from celery_pyncette.engine.steps import InHand, Step
 from celery_pyncette.engine.writing import Writing
 from celery_pyncette.stores.protocol import Store, Verdict
 from celery_pyncette.stores.writes import write_as_holder
@@ -26,6 +26,12 @@ class Settling:
         self._announce = announce
         self._claim_time = claim_time
         self.leaving = False
+
+    def settle_all(self, store: Store, hand: InHand) -> None:
+        """Write down what came of everything that was sent; what fails stays in hand."""
+        if hand.unsettled:
+            self.settle(store, hand.unsettled)
+            hand.unsettled = []
 
     def settle(self, store: Store, steps: Sequence[Step]) -> None:
         """Write down what came of everything that was sent; nothing is, where the store fails."""

@@ -48,6 +48,11 @@ class InHand:
     unsent: list[Step] = field(default_factory=list)
     unsettled: list[Step] = field(default_factory=list)
 
+    @property
+    def owes(self) -> bool:
+        """Whether there is anything that the store should be told."""
+        return bool(self.claimed or self.unsent or self.unsettled)
+
 
 @dataclass(frozen=True, slots=True)
 class Cycled:
