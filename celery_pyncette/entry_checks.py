@@ -1,4 +1,4 @@
-"""What callers may put into a dynamic entry: names, JSON, sizes. A refusal names the field, the value and the rule."""
+"""What callers may give: names, notes, JSON, sizes, counts. A refusal names the field, the value and the rule."""
 
 from __future__ import annotations
 
@@ -83,6 +83,12 @@ def check_size(parts: Mapping[str, object], most: int) -> None:
         largest = max(parts, key=lambda name: len(_encode(parts[name])))
         rule = f"args, kwargs and options are {size} bytes of JSON; pyncette_max_payload allows {most}"
         raise InvalidEntry(largest, parts[largest], rule)
+
+
+def check_whole(field: str, value: object, most: int) -> None:
+    """:raises InvalidEntry: for what is no whole number from 1 to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidEntry(field, value, f"must be a whole number from 1 to {most}")
 
 
 def _key(field: str, key: object) -> str:

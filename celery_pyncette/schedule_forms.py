@@ -14,6 +14,8 @@ from celery_pyncette.core.timeline import place, zone_named
 from celery_pyncette.fingerprints import zone_key
 from celery_pyncette.reading import schedule_of
 
+#: A cron string or alias, ``Cron``, ``Every``, ``Once``, or Celery's ``crontab``, ``schedule``, ``solar``.
+AnySchedule = str | Schedule | Any
 _WALL = datetime(1970, 1, 1)  # noqa: DTZ001 - a reading of a wall clock
 _MILLISECOND = timedelta(milliseconds=1)
 _STORED = (Cron, CronFields, Every, Once, Solar)

@@ -8,7 +8,7 @@ from typing import Generic, ParamSpec, TypeVar, overload
 
 from celery import Celery
 
-from celery_pyncette.client import calls
+from celery_pyncette.client import existing, previewing, scheduling
 from celery_pyncette.core.errors import AppNotChosen
 
 Given = ParamSpec("Given")
@@ -41,12 +41,12 @@ class Calls:
 
     app: Celery | None
 
-    schedule_task = _Method(calls.schedule_task)
-    schedule_tasks = _Method(calls.schedule_tasks)
-    unschedule_task = _Method(calls.unschedule_task)
-    get_task = _Method(calls.get_task)
-    list_tasks = _Method(calls.list_tasks)
-    pause_task = _Method(calls.pause_task)
-    resume_task = _Method(calls.resume_task)
-    run_task_now = _Method(calls.run_task_now)
-    preview_schedule = _Method(calls.preview_schedule)
+    schedule_task = _Method(scheduling.schedule_task)
+    schedule_tasks = _Method(scheduling.schedule_tasks)
+    unschedule_task = _Method(scheduling.unschedule_task)
+    get_task = _Method(existing.get_task)
+    list_tasks = _Method(existing.list_tasks)
+    pause_task = _Method(existing.pause_task)
+    resume_task = _Method(existing.resume_task)
+    run_task_now = _Method(existing.run_task_now)
+    preview_schedule = _Method(previewing.preview_schedule)
