@@ -26,3 +26,17 @@ def middlewares_of(app: Any) -> Middlewares | None:
     """Those of an app; None if it was not extended. Costs two dictionary look-ups: it is asked for each task."""
     found: Middlewares | None = app.__dict__.get(_REGISTRY)
     return found
+
+
+def share(app: Any, middlewares: Middlewares) -> Middlewares:
+    """They are the app's, too, behind those that it has; answers the app's."""
+    held = middlewares_of(app)
+    if held is None:
+        attach(app, middlewares)
+        return middlewares
+    if held is not middlewares:
+        for middleware in middlewares.tasks.defined:
+            held.tasks.add(middleware)
+        for middleware in middlewares.dispatches.defined:
+            held.dispatches.add(middleware)
+    return held

@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 from celery_pyncette import ConfigurationError
 from celery_pyncette.events import Dispatched, Missed, PublishFailed, Skipped, UsedUp
 from celery_pyncette.middleware import Dispatch, Skip, skip_if
+from celery_pyncette.middleware.registry import share
 from tests.beat.post import Post
 from tests.support.wait import wait_until
 
@@ -416,7 +417,7 @@ def test_what_was_defined_before_an_app_was_known_is_the_apps_too(post: Post):
 
     later = Pyncette()
     later.dispatch_middleware(skip_if(lambda dispatch: True, "maintenance"))
-    later._share_middlewares(post.app)
+    share(post.app, later._middlewares)
     post.due()
     assert post.tick() == []
 
