@@ -10,7 +10,8 @@ from typing import Any
 
 from celery_pyncette.core.errors import ConfigurationError, InvalidEntry
 from celery_pyncette.core.policies import CatchUp, Delivery, Heartbeat, OnFailure, OnLeaseLost, Overlap, Policy
-from celery_pyncette.options import OPTIONS, PREFIX, OnStoreError, Option, WakeUp
+from celery_pyncette.option_kinds import PREFIX, Option
+from celery_pyncette.options import OPTIONS, OnStoreError, WakeUp
 
 __all__ = ["OPTIONS", "OnStoreError", "Option", "Settings", "WakeUp", "masked", "policy_from"]
 

@@ -9,7 +9,8 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from celery_pyncette.options import OPTIONS, Option
+from celery_pyncette.option_kinds import Option
+from celery_pyncette.options import OPTIONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 #: The part of the product that is there. Options of later ones are listed, and have no effect.

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery_pyncette.core.policies import DURATIONS, Policy, Rules
 from celery_pyncette.core.records import EntrySpec
-from celery_pyncette.options import PREFIX
+from celery_pyncette.option_kinds import PREFIX
 from celery_pyncette.reading import zone_of
 from celery_pyncette.rulebook import Rulebook, task_policy
 from celery_pyncette.rules import POLICY_FIELDS, Level

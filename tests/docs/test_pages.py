@@ -16,7 +16,8 @@ import pytest
 
 from celery_pyncette.cli import pyncette
 from celery_pyncette.observe.catalogue import CATALOGUE
-from celery_pyncette.options import OPTIONS, PREFIX
+from celery_pyncette.option_kinds import PREFIX
+from celery_pyncette.options import OPTIONS
 from celery_pyncette.rules import POLICY_FIELDS
 from tests.docs.pages import CHECKOUT, DOCS, PAGES, examples, read
 
