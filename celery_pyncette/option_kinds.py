@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from celery_pyncette.core.errors import InvalidEntry
+from celery_pyncette.core.errors import ConfigurationError, InvalidEntry
 from celery_pyncette.core.policies import check_backoff, check_duration, member
 
 PREFIX = "pyncette_"
@@ -42,6 +42,21 @@ class Option:
     def setting(self) -> str:
         """The name under which it is set, for example ``pyncette_lease``."""
         return PREFIX + self.name
+
+    def kept(self, value: Any) -> Any:
+        """A value as it is kept. :raises ConfigurationError: for a wrong one."""
+        try:
+            return self.read(self.setting, value)
+        except InvalidEntry as error:
+            if self.name == "store_url":
+                raise ConfigurationError(f"{self.setting}: {error.rule}") from None
+            raise ConfigurationError(f"{self.setting}={short(value)}: must be {error.rule}") from None
+
+
+def short(value: Any) -> str:
+    """A value as an error shows it."""
+    shown = ascii(value)
+    return shown if len(shown) <= 120 else shown[:117] + "..."
 
 
 def _duration(field: str, value: Any) -> int:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from celery_pyncette.core.errors import ConfigurationError, InvalidEntry
+from celery_pyncette.core.errors import ConfigurationError
 from celery_pyncette.core.policies import CatchUp, Delivery, Heartbeat, OnFailure, OnLeaseLost, Overlap, Policy
-from celery_pyncette.option_kinds import PREFIX, Option
+from celery_pyncette.named_policies import policies_from, policy_from
+from celery_pyncette.option_kinds import Option
 from celery_pyncette.options import OPTIONS, OnStoreError, WakeUp
+from celery_pyncette.setting_keys import refuse_unknown
 
 __all__ = ["OPTIONS", "OnStoreError", "Option", "Settings", "WakeUp", "masked", "policy_from"]
 
@@ -71,15 +71,15 @@ class Settings:
         :raises ConfigurationError: for an unknown ``pyncette_*`` key, a wrong value, or values that contradict
             each other.
         """
-        _refuse_unknown(conf)
+        refuse_unknown(conf)
         values: dict[str, Any] = {"namespace": main or "celery"}
         for option in OPTIONS:
             given = conf.get(option.setting, _ABSENT)
             if given is not _ABSENT and not (given is None and option.default is not None):
-                values[option.name] = _read(option, given)
+                values[option.name] = option.kept(given)
         if values["namespace"] is None:
             values["namespace"] = main or "celery"
-        values["policies"] = _policies(values.get("policies", {}))
+        values["policies"] = policies_from(values.get("policies", {}))
         settings = cls(**values)
         _refuse_contradictions(settings)
         return settings
@@ -134,89 +134,6 @@ def masked(url: str) -> str:
     hidden = ("pass", "secret", "token", "key", "pwd")
     shown = [f"{k}{eq}{'***' if any(word in k.lower() for word in hidden) else v}" for k, eq, v in pairs]
     return head + mark + "&".join(shown)
-
-
-def _read(option: Option, value: Any) -> Any:
-    try:
-        return option.read(option.setting, value)
-    except InvalidEntry as error:
-        if option.name == "store_url":
-            raise ConfigurationError(f"{option.setting}: {error.rule}") from None
-        raise ConfigurationError(f"{option.setting}={_short(value)}: must be {error.rule}") from None
-
-
-def _short(value: Any) -> str:
-    text = ascii(value)
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
-def _refuse_unknown(conf: Mapping[str, Any]) -> None:
-    known = {option.setting for option in OPTIONS}
-    for key, value in _ours(conf):
-        # A configuration module is read with all that it imports; nobody sets an option to a module or function.
-        if key not in known and not isinstance(value, (types.ModuleType, types.FunctionType, type)):
-            raise ConfigurationError(f"{key} is no setting of celery_pyncette{_did_you_mean(key, known)}")
-
-
-def _ours(conf: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The keys that are ours, as ``pyncette_*``, however they are spelled behind the namespace of the app."""
-    conf.get(PREFIX)  # app.conf reads its source, and learns its namespace, at the first access
-    prefix = (getattr(conf, "prefix", None) or "").lower()
-    changes = getattr(conf, "changes", None) or {}
-    for raw in {*changes, *conf}:
-        key = raw.lower() if isinstance(raw, str) else ""
-        if prefix and key.startswith(prefix + PREFIX):
-            key = key[len(prefix) :]
-        elif raw != key or (prefix and raw not in changes):
-            continue
-        if key.startswith(PREFIX):
-            yield key, conf.get(key)
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else "; docs/configuration lists them all"
-
-
-def _policies(given: Any) -> tuple[tuple[str, Policy], ...]:
-    if not isinstance(given, Mapping):
-        raise ConfigurationError(
-            f"pyncette_policies={_short(given)}: must be a dict of entry name or pattern -> Policy"
-        )
-    return tuple((_name(name), policy_from(f"pyncette_policies[{name!r}]", value)) for name, value in given.items())
-
-
-def _name(name: Any) -> str:
-    if not isinstance(name, str) or not name:
-        raise ConfigurationError(
-            f"pyncette_policies: {name!r} must be the name of an entry or a pattern such as 'billing.*'"
-        )
-    return name
-
-
-def policy_from(where: str, value: Any) -> Policy:
-    """A ``Policy`` as it is, or made of a dict. :raises ConfigurationError: naming ``where`` and the field."""
-    if isinstance(value, Mapping):
-        known = {field.name for field in fields(Policy)}
-        for name in value:
-            if name not in known:
-                raise ConfigurationError(f"{where}: {name!r} is no field of a policy{_did_you_mean(str(name), known)}")
-        try:
-            value = Policy(**value)
-        except InvalidEntry as error:
-            raise ConfigurationError(f"{where}: {error.field}={_short(error.value)}: must be {error.rule}") from None
-    if not isinstance(value, Policy):
-        raise ConfigurationError(f"{where}={_short(value)}: must be a Policy or a dict of its fields")
-    _check_ping(where, value.ping)
-    return value
-
-
-def _check_ping(where: str, ping: Any) -> None:
-    if ping is None:
-        return
-    whens = ("start", "success", "failure", "miss")
-    if not isinstance(ping, Mapping) or not all(k in whens and isinstance(v, str) for k, v in ping.items()):
-        raise ConfigurationError(f"{where}: ping must be a dict of {', '.join(whens)} -> URL")
 
 
 def _refuse_contradictions(s: Settings) -> None:
