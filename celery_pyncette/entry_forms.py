@@ -6,30 +6,26 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import tzinfo
-from fnmatch import fnmatchcase
 from typing import Any
-
-from celery import Task
 
 from celery_pyncette.core.codec import policy_to_data
 from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.frame import Schedule
 from celery_pyncette.core.instants import Instant, datetime_of, show
-from celery_pyncette.core.policies import Policy
 from celery_pyncette.core.records import EntrySpec, Key, Origin
 from celery_pyncette.core.schedules import (
-    Jitter,
     Once,
     jitter_to_data,
     to_data,
 )
-from celery_pyncette.entry_checks import check_name, check_size, plain
+from celery_pyncette.entry_checks import check_name, check_size
+from celery_pyncette.entry_fields import args_of, jitter_of, kwargs_of, max_runs_of, policy_of, task_name
 from celery_pyncette.fingerprints import is_local, zone_key
-from celery_pyncette.rules import expiry
 from celery_pyncette.schedule_forms import Form, House, moment, when
 from celery_pyncette.send_options import options_of
+from celery_pyncette.time_limits import expiry
 
 #: The keywords of ``schedule_task`` that say what the entry is.
 WORDS = (
@@ -133,7 +129,7 @@ def _understood(form: Form, name: str, house: House) -> Understood:
     once = isinstance(schedule, Once)
     if once and (start is not None or end is not None):
         raise InvalidEntry("start" if end is None else "end", form.start or form.end, "execute_at stands alone")
-    args, kwargs = _args(form.args), _kwargs(form.kwargs)
+    args, kwargs = args_of(form.args), kwargs_of(form.kwargs)
     options = options_of(form.options, house.zone)
     _check_expires(options, schedule.at if isinstance(schedule, Once) else start, house)
     if args or kwargs or options:
@@ -149,8 +145,8 @@ def _understood(form: Form, name: str, house: House) -> Understood:
         timezone=zone_name,
         start=start,
         end=end,
-        max_runs=_max_runs(form.max_runs, once),
-        jitter=_jitter(form.jitter),
+        max_runs=max_runs_of(form.max_runs, once),
+        jitter=jitter_of(form.jitter),
         policy=policy_of(form.policy),
         tenant=None if form.tenant is None else check_name("tenant", form.tenant),
     )
@@ -164,60 +160,3 @@ def _check_expires(options: Mapping[str, Any], first: Instant | None, house: Hou
     _, expires_at = expiry(options["expires"], house.zone)
     if expires_at is not None and expires_at < first:
         raise InvalidEntry("options.expires", options["expires"], f"is before the first due time ({show(first)})")
-
-
-def task_name(task: object, allowed: tuple[str, ...] | None) -> str:
-    """The name of a task, or of a task object, if it is allowed. :raises InvalidEntry: for field ``task``."""
-    name = check_name("task", task.name if isinstance(task, Task) else task)
-    if allowed is not None and not any(fnmatchcase(name, pattern) for pattern in allowed):
-        raise InvalidEntry("task", name, "pyncette_allowed_tasks does not name it")
-    return name
-
-
-def _args(given: object) -> list[Any]:
-    if given is None or given == ():
-        return []
-    if not isinstance(given, (list, tuple)):
-        raise InvalidEntry("args", given, "must be a list or tuple")
-    args: list[Any] = plain("args", given)
-    return args
-
-
-def _kwargs(given: object) -> dict[str, Any]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise InvalidEntry("kwargs", given, "must be a dict")
-    kwargs: dict[str, Any] = plain("kwargs", given)
-    return kwargs
-
-
-def _max_runs(given: object, once: bool) -> int | None:
-    if given is None:
-        return None
-    if isinstance(given, bool) or not isinstance(given, int) or not 0 < given < 2**53:
-        raise InvalidEntry("max_runs", given, "must be a whole number of at least 1")
-    if once and given != 1:
-        raise InvalidEntry("max_runs", given, "execute_at is one run")
-    return None if once else given
-
-
-def _jitter(given: Any) -> Jitter | None:
-    return given if given is None or isinstance(given, Jitter) else Jitter(given)
-
-
-def policy_of(given: Any, field: str = "policy") -> Policy | None:
-    """A ``Policy``, or a dict of its fields; None for one that says nothing. :raises InvalidEntry: naming ``field``."""
-    if isinstance(given, Mapping):
-        known = [one.name for one in fields(Policy)]
-        for name, value in given.items():
-            if name not in known:
-                close = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
-                raise InvalidEntry(f"{field}.{name}", value, f"is no field of a policy{hint}")
-        given = Policy(**given)
-    if given is not None and not isinstance(given, Policy):
-        raise InvalidEntry(field, given, "must be a Policy or a dict of its fields")
-    if given is not None and given.ping is not None:
-        raise InvalidEntry(f"{field}.ping", given.ping, "is accepted in pyncette_policies only: beats call these URLs")
-    return given if given is not None and given.given() else None

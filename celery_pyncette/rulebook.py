@@ -17,14 +17,12 @@ from celery_pyncette.rules import (
     POLICY_FIELDS,
     Facts,
     Level,
-    cron_deadline_of,
     delayed_rules,
-    expiry,
-    hard_limit_of,
     requested_rules,
     resolve,
 )
 from celery_pyncette.settings import Settings
+from celery_pyncette.time_limits import cron_deadline_of, expiry, hard_limit_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta, tzinfo
-from numbers import Real
 from typing import Any
 
 from celery_pyncette.core.errors import InvalidEntry
-from celery_pyncette.core.instants import instant_of, milliseconds
+from celery_pyncette.core.instants import milliseconds
 from celery_pyncette.core.policies import (
     DURATIONS,
     CatchUp,
@@ -22,7 +20,6 @@ from celery_pyncette.core.policies import (
     Overlap,
     Policy,
     Rules,
-    check_duration,
 )
 from celery_pyncette.settings import Settings
 
@@ -30,7 +27,6 @@ from celery_pyncette.settings import Settings
 Level = tuple[str, Policy]
 POLICY_FIELDS = tuple(field.name for field in fields(Policy) if field.name != "ping")
 _DAY = 86_400_000
-_LONGEST = 3_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,37 +142,6 @@ def requested_rules(task: str, settings: Settings, policy: Policy, hard_limit: i
     return replace(rules, recent_runs=0, catch_up=catch_up, grace=None if policy.grace is None else rules.grace)
 
 
-def expiry(value: Any, zone: tzinfo, entry: str | None = None) -> tuple[int | None, int | None]:
-    """``options["expires"]`` as (milliseconds after the first dispatch, instant); one of them, or neither, is set.
-
-    As Celery reads it: a number or ``timedelta`` is relative, a ``datetime`` or ISO 8601 string absolute, in the
-    app's zone if it has none. What is negative has passed at once.
-
-    :raises InvalidEntry: for anything else, also for a string that holds a number, which Celery cannot send either.
-    """
-    if value is None:
-        return None, None
-    if isinstance(value, str):
-        value = _parsed(value, entry)
-    if isinstance(value, datetime):
-        return None, instant_of(value if value.tzinfo is not None else value.replace(tzinfo=zone))
-    if isinstance(value, Real):
-        value = float(value)
-    if isinstance(value, (float, timedelta)):
-        seconds = value.total_seconds() if isinstance(value, timedelta) else value
-        if abs(seconds) * 1000 < _LONGEST:
-            return max(0, milliseconds(seconds)), None
-    raise InvalidEntry("options.expires", value, "must be seconds, a timedelta, or a datetime", entry)
-
-
-def hard_limit_of(*candidates: Any) -> int | None:
-    """The first hard time limit that is set, in milliseconds: that of the options, the task, the configuration."""
-    for limit in candidates:
-        if isinstance(limit, (int, float)) and not isinstance(limit, bool) and limit > 0:
-            return milliseconds(limit)
-    return None
-
-
 def _plain(name: str, value: Any) -> Any:
     if name == "backoff":
         return tuple(milliseconds(part) for part in value)
@@ -187,17 +152,6 @@ def _shown(name: str, value: Any) -> Any:
     if name in DURATIONS and value is not None:
         return value / 1000
     return getattr(value, "value", value)
-
-
-def _parsed(text: str, entry: str | None) -> datetime:
-    from celery.utils.time import maybe_iso8601
-
-    try:
-        moment: datetime = maybe_iso8601(text)
-    except ValueError:
-        rule = "must be seconds, a timedelta, a datetime, or such a time as a string in ISO 8601"
-        raise InvalidEntry("options.expires", text, rule, entry) from None
-    return moment
 
 
 def _refuse_contradictions(merged: _Merged, settings: Settings, facts: Facts) -> None:
@@ -246,8 +200,3 @@ def _grace(merged: _Merged, settings: Settings, facts: Facts, warn: Callable[[st
     if grace is None and merged["catch_up"] is CatchUp.NONE:
         return settings.shortest_grace
     return grace
-
-
-def cron_deadline_of(value: Any) -> int | None:
-    """``beat_cron_starting_deadline`` (seconds) as milliseconds. :raises InvalidEntry: for what is no duration."""
-    return None if value is None else check_duration("beat_cron_starting_deadline", value, zero=True)

@@ -15,7 +15,7 @@ from celery_pyncette.core.errors import InvalidEntry
 from celery_pyncette.core.instants import Instant, show
 from celery_pyncette.core.policies import check_duration
 from celery_pyncette.entry_checks import check_name, plain
-from celery_pyncette.rules import expiry
+from celery_pyncette.time_limits import expiry
 
 _TOO_SOON = "no occurrence could run: it must be above zero"
 #: What Celery's protocol, and this package, say in headers; a header of the caller must not say otherwise.

@@ -30,9 +30,10 @@ from celery_pyncette.engine.parking import (
     retries_of,
 )
 from celery_pyncette.options import OnStoreError
-from celery_pyncette.rules import hard_limit_of, requested_rules
+from celery_pyncette.rules import requested_rules
 from celery_pyncette.stores.protocol import Store, Verdict
 from celery_pyncette.stores.writes import change_of, write_as_editor
+from celery_pyncette.time_limits import hard_limit_of
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from celery_pyncette.delay.celery_internals import (
     when_an_app_is_finalized,
 )
 from celery_pyncette.delay.revoke import watch_control
-from celery_pyncette.entry_forms import policy_of
+from celery_pyncette.entry_fields import policy_of
 
 logger = logging.getLogger(__name__)
 

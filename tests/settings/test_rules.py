@@ -10,8 +10,8 @@ from celery_pyncette.core.errors import ConfigurationError, InvalidEntry
 from celery_pyncette.core.policies import Delivery, OnFailure, Overlap, Policy, Rules
 from celery_pyncette.core.records import EntrySpec, Origin
 from celery_pyncette.rulebook import Rulebook
-from celery_pyncette.rules import expiry
 from celery_pyncette.settings import Settings
+from celery_pyncette.time_limits import expiry
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
