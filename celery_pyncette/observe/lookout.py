@@ -82,7 +82,7 @@ class Lookout:
             self._observers.add(metrics)
         for task in tasks:
             metrics.expect(task)
-        metrics.ask(self.health.states)
+        metrics.meters.ask(self.health.states)
         return metrics
 
     def _count_parked(self, count: int | None) -> None:
@@ -104,7 +104,7 @@ class Lookout:
     def _metrics_page(self, headers: Mapping[str, str]) -> Page:
         if self._metrics is None:
             return text(HTTPStatus.NOT_IMPLEMENTED, _WITHOUT_CLIENT)
-        body, content_type = self._metrics.page(headers.get("accept", ""))
+        body, content_type = self._metrics.meters.page(headers.get("accept", ""))
         return Page(HTTPStatus.OK, content_type, body)
 
     def start(self) -> None:

@@ -1,20 +1,16 @@
-"""Events as Prometheus metrics. The only module that imports ``prometheus_client``, and only where metrics are on."""
+"""Events as Prometheus metrics: which one moves which meter of the catalogue."""
 
 from __future__ import annotations
 
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
-
 from celery_pyncette import events
-from celery_pyncette.observe.catalogue import COUNTED, FROM_ZERO, STATES, THIRTEEN, WORKER, Kind, Meter
+from celery_pyncette.observe.catalogue import FROM_ZERO
+from celery_pyncette.observe.meters import Meters
 
 #: Task names beyond so many, and errors and reasons beyond so many, are counted together.
 MOST_TASKS = 200
@@ -40,19 +36,17 @@ class Bounded:
 
 
 class Metrics:
-    """An Observer with a registry of its own; any thread may call it.
+    """An Observer with meters of its own; any thread may call it.
 
     With ``PROMETHEUS_MULTIPROC_DIR`` set prometheus_client keeps the values in files of that directory, and one
     process of many can answer for all of them. Then there may be one of these per process: ``shared``.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry or CollectorRegistry()
-        self._meters: dict[str, Any] = {
-            meter.name: _made(meter, self.registry) for meter in (*THIRTEEN, *COUNTED, *WORKER)
-        }
+    def __init__(self) -> None:
+        self.meters = meters = Meters()
+        self._add, self._observe, self._show = meters.add, meters.observe, meters.show
         for pair in itertools.product(("start", "success", "failure", "miss"), ("sent", "failed", "dropped")):
-            self._meters["pyncette_pings_total"].labels(*pair)
+            self._show("pyncette_pings_total", *pair)
         self._task = Bounded(MOST_TASKS)
         self._word = Bounded(MOST_WORDS)
         self._expected: set[str] = set()
@@ -96,25 +90,7 @@ class Metrics:
         if label not in self._expected:
             self._expected.add(label)
             for name in FROM_ZERO:
-                self._meters[name].labels(label)
-
-    def ask(self, states: Callable[[], Mapping[str, float]]) -> None:
-        """At each scrape, ask for the metrics of kind STATE."""
-        self.registry.register(_States(states))
-
-    def page(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics in the text format that a scraper accepts, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        page: bytes = encode(self.registry)
-        return page, content_type
-
-    def _add(self, name: str, amount: float, *labels: str) -> None:
-        meter = self._meters[name]
-        (meter.labels(*labels) if labels else meter).inc(amount)
-
-    def _observe(self, name: str, value: float, *labels: str) -> None:
-        meter = self._meters[name]
-        (meter.labels(*labels) if labels else meter).observe(value)
+                self._show(name, label)
 
     def _worded(self, name: str, task: str, word: str) -> None:
         self._add(name, 1, self._task(task), self._word(word))
@@ -167,7 +143,7 @@ class Metrics:
     def _run_started(self, event: events.RunStarted) -> None:
         task = self._task(event.task)
         self._add("pyncette_started_total", 1, task)
-        self._meters["pyncette_leases_lost_total"].labels(task)
+        self._show("pyncette_leases_lost_total", task)
 
     def _used_up(self, event: events.UsedUp) -> None:
         self._worded("pyncette_finished_total", event.task, event.outcome)
@@ -180,22 +156,6 @@ class Metrics:
             self._add("pyncette_abandoned_total", 1, self._task(event.task))
 
 
-class _States(Collector):
-    """What is known when it is asked for."""
-
-    def __init__(self, ask: Callable[[], Mapping[str, float]]) -> None:
-        self._ask = ask
-
-    def describe(self) -> Iterable[GaugeMetricFamily]:
-        return [GaugeMetricFamily(meter.name, meter.says) for meter in STATES]
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        known = self._ask()
-        for meter in STATES:
-            if meter.name in known:
-                yield GaugeMetricFamily(meter.name, meter.says, value=known[meter.name])
-
-
 _ABANDONED = "abandoned"
 _BY_TASK: Mapping[type[events.Event], str] = {
     events.Late: "pyncette_late_total",
@@ -206,16 +166,6 @@ _BY_TASK: Mapping[type[events.Event], str] = {
     events.LeaseLost: "pyncette_leases_lost_total",
     events.ReportDropped: "pyncette_reports_dropped_total",
 }
-
-
-def _made(meter: Meter, registry: CollectorRegistry) -> Any:
-    match meter.kind:
-        case Kind.COUNTER:
-            return Counter(meter.name, meter.says, meter.labels, registry=registry)
-        case Kind.HISTOGRAM:
-            return Histogram(meter.name, meter.says, meter.labels, registry=registry, buckets=meter.buckets)
-        case _:
-            return Gauge(meter.name, meter.says, meter.labels, registry=registry, multiprocess_mode="livesum")
 
 
 def _class_in(error: str) -> str:

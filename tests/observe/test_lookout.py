@@ -69,7 +69,8 @@ def test_without_prometheus_client_the_other_pages_are_served(
             raise ModuleNotFoundError(name=name)
         return real(name, *args, **kwargs)
 
-    monkeypatch.delitem(sys.modules, "celery_pyncette.observe.metrics", raising=False)
+    for module in ("metrics", "meters"):
+        monkeypatch.delitem(sys.modules, f"celery_pyncette.observe.{module}", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     watch = runtime(pyncette_http_address="127.0.0.1:0").lookout()
     assert "metrics_unavailable" in caplog.text

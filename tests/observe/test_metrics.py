@@ -30,7 +30,7 @@ class Numbers:
             self.metrics.see(event)
 
     def __call__(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(name, labels)
+        return self.metrics.meters.registry.get_sample_value(name, labels)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_what_alerts_look_at_is_there_before_it_happens():
 def test_states_are_asked_for_at_each_scrape_and_absent_while_unknown():
     numbers = Numbers()
     known: dict[str, float] = {}
-    numbers.metrics.ask(lambda: known)
+    numbers.metrics.meters.ask(lambda: known)
     assert numbers("pyncette_lag_seconds") is None
     known["pyncette_lag_seconds"] = 1.5
     assert numbers("pyncette_lag_seconds") == 1.5
@@ -273,7 +273,7 @@ def test_names_are_distinct_and_say_what_they_are():
 
 @pytest.mark.parametrize("accept", ["", "text/plain", "application/openmetrics-text; version=1.0.0"])
 def test_the_page_can_be_read_in_each_format(accept: str):
-    page, content_type = Numbers(events.TickBegan()).metrics.page(accept)
+    page, content_type = Numbers(events.TickBegan()).metrics.meters.page(accept)
     assert content_type.split(";")[0] == (accept.split(";", maxsplit=1)[0] or "text/plain")
     families = list(text_string_to_metric_families(page.decode().replace("# EOF\n", "")))
     assert {sample.name for family in families for sample in family.samples} >= {"pyncette_ticks_total"}
