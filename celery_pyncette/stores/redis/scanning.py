@@ -10,8 +10,8 @@ from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Record
 from celery_pyncette.stores.protocol import Page, Query
 from celery_pyncette.stores.redis import fields
+from celery_pyncette.stores.redis.commands import Command
 from celery_pyncette.stores.redis.keys import PartitionKeys
-from celery_pyncette.stores.redis.link import Command
 from celery_pyncette.stores.redis.session import Session
 from celery_pyncette.stores.rows import facets_of, matches
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError
 
-from celery_pyncette.stores.redis.link import Command, Link
+from celery_pyncette.stores.redis.commands import Command
+from celery_pyncette.stores.redis.link import Link
 from celery_pyncette.stores.redis.refusals import roles_changed, translate
 from celery_pyncette.stores.redis.scripts import spelled_out
 

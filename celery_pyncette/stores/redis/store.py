@@ -28,8 +28,9 @@ from celery_pyncette.stores.protocol import (
 from celery_pyncette.stores.redis import fields, server
 from celery_pyncette.stores.redis.address import Kind, read_url
 from celery_pyncette.stores.redis.claiming import Claiming
+from celery_pyncette.stores.redis.commands import Command
 from celery_pyncette.stores.redis.keys import PartitionKeys
-from celery_pyncette.stores.redis.link import Command, link_to
+from celery_pyncette.stores.redis.link import link_to
 from celery_pyncette.stores.redis.scanning import Scanning
 from celery_pyncette.stores.redis.scripts import APPLY, CLAIM
 from celery_pyncette.stores.redis.session import Session

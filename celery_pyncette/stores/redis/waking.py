@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from celery_pyncette.core.errors import StoreError
 from celery_pyncette.stores.redis.address import read_url
-from celery_pyncette.stores.redis.link import Command, link_to
+from celery_pyncette.stores.redis.commands import Command
+from celery_pyncette.stores.redis.link import link_to
 from celery_pyncette.stores.redis.session import Session
 from celery_pyncette.stores.urls import mask
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from celery_pyncette.stores.redis.link import Command
+from celery_pyncette.stores.redis.commands import Command
 
 
 class Script:
