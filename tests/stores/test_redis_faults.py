@@ -196,7 +196,8 @@ def _replace(store: Store) -> Any:
 def behind(redis_url: str, proxy_to: Callable[[str], TcpProxy]) -> tuple[TcpProxy, RedisStore]:
     proxy = proxy_to(redis_url)
     store = opened(proxy.through(redis_url))
-    claim(store, 0)  # the server knows the script from here on: one that is told to lose an answer to it loses the right one
+    # The server knows the script from here on: one that is told to lose an answer to it loses the right one.
+    claim(store, 0)
     put(store, sample("d:a", 1))
     return proxy, store
 
