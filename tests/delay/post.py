@@ -1,15 +1,10 @@
-"""An app with a delay queue in this process, over a broker and a store in memory; messages as they lie there."""
+"""An app with a delay queue in this process, over a broker and a store in memory."""
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import Callable
 from typing import Any
 
-from celery import Celery
-
-from celery_pyncette.apps import forget
 from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.celery_publisher import CeleryPublisher
 from celery_pyncette.client.desk import desk_of
@@ -18,32 +13,17 @@ from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import Lane, Record, Ticket
 from celery_pyncette.delay import interceptor
 from celery_pyncette.engine.publisher import Outgoing
-from celery_pyncette.events import Event
 from celery_pyncette.stores.protocol import Founding, Query
+from tests.support.in_memory import AppInMemory
 
 
-class Seen:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def see(self, event: Event) -> None:
-        self.events.append(event)
-
-    def of(self, kind: type[Event]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-
-class Post:
+class Post(AppInMemory):
     """``app`` parks; :meth:`release` does what a beat does with everything that is parked, whatever its time."""
 
     def __init__(self, *, founded: bool = True, install: bool = True, main: str = "proj", **conf: Any) -> None:
-        self.name = secrets.token_hex(4)
-        self.app = Celery(main, broker=f"memory://{self.name}", backend="cache+memory://", set_as_current=False)
-        own = {"pyncette_store_url": f"memory://{self.name}", "task_default_queue": f"q-{self.name}"}
-        self.app.conf.update({"pyncette_delay_queue": True, **own, **conf})
+        super().__init__({"pyncette_delay_queue": True, **conf}, main)
         if install:
             interceptor.install(self.app)
-        self.seen = Seen()
         self.app.task(self._add, name="proj.add", shared=False)
         if founded:
             store = desk_of(self.app).runtime.open_store()
@@ -58,10 +38,6 @@ class Post:
     @property
     def add(self) -> Any:
         return self.app.tasks["proj.add"]
-
-    @property
-    def queue(self) -> str:
-        return str(self.app.conf.task_default_queue)
 
     def parked(self) -> list[Record]:
         return list(desk_of(self.app).store.scan(Query(prefix="e:", limit=1000)).records)
@@ -86,21 +62,6 @@ class Post:
         receipts: list[Any] = []
         publisher.send_batch(messages, receipts)
         return receipts
-
-    def waiting(self, queue: str | None = None) -> list[dict[str, Any]]:
-        """Take the messages out of a queue of the broker, as they lie there."""
-        found = []
-        with self.app.connection_for_read() as connection:
-            channel = connection.default_channel
-            while True:
-                try:
-                    found.append(json.loads(json.dumps(channel._get(queue or self.queue), default=str)))
-                except Exception:  # the transport's Empty, or a queue that nobody has declared
-                    return found
-
-    def close(self) -> None:
-        forget(self.app)
-        desk_of(self.app).close()
 
 
 class _Nothing:
