@@ -23,3 +23,8 @@ def labels_of(what: About) -> dict[str, str | int]:
     if occurrence is None:
         return {}
     return {"entry": occurrence.entry, "due_at": occurrence.due_at.isoformat(), "attempt": occurrence.attempt}
+
+
+def tags_of(what: About) -> dict[str, str | int]:
+    """The same by names that are ours alone, such as ``pyncette.entry``."""
+    return {f"pyncette.{name}": value for name, value in labels_of(what).items()}

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from celery_pyncette.core.errors import ConfigurationError
 from celery_pyncette.middleware.chain import WORDS_TO_CELERY
 from celery_pyncette.middleware.dispatches import Dispatch
-from celery_pyncette.middleware.labels import About, labels_of
+from celery_pyncette.middleware.labels import About, tags_of
 
 try:
     from opentelemetry import trace
@@ -32,7 +32,7 @@ def otel_span(what: About) -> Iterator[None]:
     Where no span is being recorded it makes one, *run <task>* or *dispatch <entry>*; what is raised within is its
     error, but for ``Retry``, ``Ignore`` and ``Reject``, and a veto.
     """
-    attributes = {f"pyncette.{name}": value for name, value in labels_of(what).items()}
+    attributes = tags_of(what)
     current = trace.get_current_span()
     if current.is_recording():
         current.set_attributes(attributes)

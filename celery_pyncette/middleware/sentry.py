@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery_pyncette.core.errors import ConfigurationError
-from celery_pyncette.middleware.labels import About, labels_of
+from celery_pyncette.middleware.labels import About, tags_of
 
 try:
     import sentry_sdk
@@ -28,16 +28,16 @@ def sentry_labels(what: About) -> Iterator[None]:
     """A middleware: events, transactions and the span of this run have the tags ``pyncette.entry``, ``pyncette.due_at``
     (ISO 8601, UTC) and ``pyncette.attempt``. Tasks that no entry has sent are left alone.
     """
-    labels = {f"pyncette.{name}": value for name, value in labels_of(what).items()}
-    if not labels:
+    tags = tags_of(what)
+    if not tags:
         yield
     elif _has_a_scope_of_its_own(what):
         # Its integration reports what the task raises when the middlewares are left already, and ends the scope then.
-        _label(sentry_sdk.get_isolation_scope(), labels)
+        _tag(sentry_sdk.get_isolation_scope(), tags)
         yield
     else:
         with sentry_sdk.isolation_scope() as scope:
-            _label(scope, labels)
+            _tag(scope, tags)
             yield
 
 
@@ -46,9 +46,9 @@ def _has_a_scope_of_its_own(what: Any) -> bool:
     return hasattr(what, "request") and sentry_sdk.get_client().get_integration("celery") is not None
 
 
-def _label(scope: Any, labels: dict[str, str | int]) -> None:
+def _tag(scope: Any, tags: dict[str, str | int]) -> None:
     span = sentry_sdk.get_current_span()
-    for name, value in labels.items():
+    for name, value in tags.items():
         scope.set_tag(name, value)
         if span is not None:
             span.set_data(name, value)
