@@ -3,6 +3,9 @@
 #   PY=/path/to/python   use an environment that is there already instead of making .venv
 #   ARGS="-k crontab"    more arguments for pytest
 
+# The tests start hundreds of processes: each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV ?= .venv
 DEMO_VENV ?= .demo/venv
 ARGS ?=

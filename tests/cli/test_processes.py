@@ -81,7 +81,7 @@ def names(answer: subprocess.CompletedProcess[str]) -> dict[str, dict]:
     "kind",
     [
         pytest.param("sqlite", marks=pytest.mark.store("sqlite")),
-        pytest.param("redis", marks=pytest.mark.store("redis")),
+        pytest.param("redis", marks=[pytest.mark.store("redis"), pytest.mark.full_matrix]),
     ],
 )
 def test_the_three_commands_beside_a_beat(

@@ -26,8 +26,8 @@ def errors(beat: Process) -> list[str]:
 @pytest.mark.parametrize(
     ("delivery", "kind"),
     [
-        pytest.param("at_least_once", "redis", marks=pytest.mark.broker("redis")),
         pytest.param("at_most_once", "rabbitmq", marks=pytest.mark.broker("rabbitmq")),
+        pytest.param("at_least_once", "redis", marks=[pytest.mark.broker("redis"), pytest.mark.full_matrix]),
         pytest.param("at_least_once", "rabbitmq", marks=[pytest.mark.broker("rabbitmq"), pytest.mark.full_matrix]),
         pytest.param("at_most_once", "redis", marks=[pytest.mark.broker("redis"), pytest.mark.full_matrix]),
     ],
@@ -134,7 +134,13 @@ def test_a_store_that_is_flushed_is_reported_and_founded_again(project: Project,
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.store(kind)) for kind in ("sqlite", "postgresql", "mariadb", "redis")]
+    "kind",
+    [
+        pytest.param("postgresql", marks=pytest.mark.store("postgresql")),
+        pytest.param("redis", marks=pytest.mark.store("redis")),
+        pytest.param("sqlite", marks=[pytest.mark.store("sqlite"), pytest.mark.full_matrix]),
+        pytest.param("mariadb", marks=[pytest.mark.store("mariadb"), pytest.mark.full_matrix]),
+    ],
 )
 def test_ten_beats_that_start_at_once_on_an_empty_store_see_no_error(
     project: Project, request: pytest.FixtureRequest, kind: str

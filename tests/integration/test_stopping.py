@@ -45,7 +45,7 @@ def test_a_beat_that_sleeps_ends_at_once(project: Project):
     ("delivery", "kind"),
     [
         pytest.param("at_least_once", "redis", marks=pytest.mark.broker("redis")),
-        pytest.param("at_most_once", "rabbitmq", marks=pytest.mark.broker("rabbitmq")),
+        pytest.param("at_most_once", "rabbitmq", marks=[pytest.mark.broker("rabbitmq"), pytest.mark.full_matrix]),
         pytest.param("at_least_once", "rabbitmq", marks=[pytest.mark.broker("rabbitmq"), pytest.mark.full_matrix]),
         pytest.param("at_most_once", "redis", marks=[pytest.mark.broker("redis"), pytest.mark.full_matrix]),
     ],
@@ -139,7 +139,12 @@ def _ping(project: Project, beat: Process) -> bool:
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.store(kind)) for kind in ("postgresql", "mariadb", "redis")]
+    "kind",
+    [
+        pytest.param("postgresql", marks=pytest.mark.store("postgresql")),
+        pytest.param("mariadb", marks=[pytest.mark.store("mariadb"), pytest.mark.full_matrix]),
+        pytest.param("redis", marks=[pytest.mark.store("redis"), pytest.mark.full_matrix]),
+    ],
 )
 def test_a_beat_whose_store_says_nothing_any_more_ends_in_time(
     project: Project, request: pytest.FixtureRequest, proxy_to: Callable[[str], TcpProxy], kind: str

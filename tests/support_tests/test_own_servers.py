@@ -90,6 +90,7 @@ def test_mariadb_remembers_through_a_crash(own_mariadb: OwnMariadb):
     connection.close()
 
 
+@pytest.mark.full_matrix
 def test_rabbitmq_comes_back_after_a_crash(own_rabbit: OwnRabbit):
     probe_rabbitmq(own_rabbit.url)
     own_rabbit.restart(crash=True)
