@@ -22,7 +22,12 @@ HEAVY = ("celery", "kombu", "sqlalchemy", "redis", "prometheus_client")
 def python(code: str) -> str:
     """What a fresh interpreter prints."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=110, cwd=CHECKOUT, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
