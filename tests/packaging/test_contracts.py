@@ -38,10 +38,11 @@ def copy(tmp_path: Path) -> Path:
         ("core/policies.py", "import celery_pyncette.clock", "1. core knows nothing"),
         ("stores/memory.py", "from celery_pyncette.core import lifecycle", "2. stores store"),
         ("engine/dispatcher.py", "import celery.beat", "3. what runs"),
+        ("events/workers.py", "import celery.states", "3. what runs"),
         ("beat/scheduler.py", "import celery_pyncette.cli", "4a. shells and faces"),
         ("engine/dispatcher.py", "import celery_pyncette.observe", "5a. only runtime imports observe"),
         ("engine/dispatcher.py", "from celery_pyncette.stores import open_store", "5b. only runtime opens stores"),
-        ("events.py", "import celery_pyncette.runtime", "6. siblings are acyclic"),
+        ("events/event.py", "import celery_pyncette.runtime", "6. siblings are acyclic"),
     ],
 )
 def test_a_broken_contract_is_found(copy: Path, module: str, line: str, contract: str):

@@ -1,0 +1,10 @@
+"""The root of all events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The root of all that is emitted."""
