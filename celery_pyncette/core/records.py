@@ -1,21 +1,44 @@
-"""The types that flow through every room: entries, records, runs, leases, tickets."""
+"""The types that flow through every room, under one roof: what a store keeps, and what it is made of.
+
+``EntrySpec`` (``specs.py``), ``Run`` and ``Recent`` (``runs.py``), ``Lease`` (``leases.py``); how a run ends is in
+``outcomes.py``, what its message carries in ``tickets.py``. Everybody imports them from here.
+"""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NewType
+from dataclasses import dataclass
+from typing import Any
 
 from celery_pyncette.core.instants import NEVER, Instant
-from celery_pyncette.core.policies import Policy
-from celery_pyncette.core.schedules import Jitter, Once, Schedule
+from celery_pyncette.core.keys import Key
+from celery_pyncette.core.leases import NOBODY, Lease, Token
+from celery_pyncette.core.outcomes import Outcome, Skip
+from celery_pyncette.core.runs import Recent, Run
+from celery_pyncette.core.schedules import Once
+from celery_pyncette.core.specs import EntrySpec, Origin
+from celery_pyncette.core.tickets import Occurrence, Ticket
 
-Key = NewType("Key", str)
-Token = NewType("Token", int)
-
-#: The owner of a lease that only holds a record back.
-NOBODY = ""
+__all__ = [
+    "NOBODY",
+    "Counters",
+    "EntrySpec",
+    "Key",
+    "Lane",
+    "Lease",
+    "Occurrence",
+    "Origin",
+    "Outcome",
+    "Pause",
+    "Recent",
+    "Record",
+    "Run",
+    "Skip",
+    "Ticket",
+    "Token",
+    "Write",
+]
 
 
 class Lane(enum.IntEnum):
@@ -27,134 +50,6 @@ class Lane(enum.IntEnum):
     """Parked messages."""
     KEEPING = 2
     """Presence, manifests and meta; never claimed."""
-
-
-class Origin(str, enum.Enum):
-    """Who wrote the definition."""
-
-    STATIC = "static"
-    """``beat_schedule`` of the application."""
-    DYNAMIC = "dynamic"
-    """``schedule_task()`` at run time."""
-    DELAYED = "delayed"
-    """A message with an ETA."""
-    KEEPING = "keeping"
-    """The package itself."""
-
-
-class Outcome(str, enum.Enum):
-    """How a run ended."""
-
-    SUCCEEDED = "succeeded"
-    """The task returned."""
-    FAILED = "failed"
-    """The task raised, or passed its time limit."""
-    ABANDONED = "abandoned"
-    """Its worker was lost, or its lease ended, with no outcome."""
-    REVOKED = "revoked"
-    """Somebody revoked it."""
-    SKIPPED = "skipped"
-    """The task was not run; the reason says why."""
-
-
-class Skip(str, enum.Enum):
-    """Why an occurrence will not run."""
-
-    POLICY = "policy"
-    """The catch-up policy or its grace left it out."""
-    DEADLINE = "deadline"
-    """Its ``expires`` passed first."""
-    OVERLAP = "overlap"
-    """The previous run was still going on."""
-    PAUSED = "paused"
-    """It passed while the entry was paused."""
-    EPOCH = "epoch"
-    """The store lost writes in a failover."""
-    REPLACED = "replaced"
-    """Its definition was replaced or removed."""
-    NEVER_STARTED = "never_started"
-    """It was sent, or may have been, and nobody started it."""
-    PUBLISH_FAILED = "publish_failed"
-    """Its message cannot be built."""
-    VETOED = "vetoed"
-    """A middleware around its dispatch did not let it be sent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntrySpec:
-    """What the user wrote; no run state.
-
-    ``schedule`` is None in the thin record of a static entry, whose schedule, args, kwargs and
-    options stay in the configuration of the beats; ``description`` then says it for people.
-    *Timing* is schedule, timezone, start, end, jitter; *payload* is the rest.
-    """
-
-    name: str
-    task: str
-    origin: Origin
-    schedule: Schedule | None = None
-    description: str = ""
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    timezone: str | None = None
-    start: Instant | None = None
-    end: Instant | None = None
-    max_runs: int | None = None
-    jitter: Jitter | None = None
-    policy: Policy | None = None
-    tenant: str | None = None
-    enabled: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """Who may act on a record, and until when by the store's clock."""
-
-    owner: str
-    until: Instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """The run in flight.
-
-    *Open*: not started, no outcome. *Running*: started, no outcome. *Reported*: it has an outcome.
-    ``attempt`` counts dispatches and is part of the task id; ``unstarted`` those in a row that
-    nobody started; ``failures`` failed starts; ``starts`` all starts; ``retries`` is the Celery
-    retry count that the next START must show. ``dispatched_at`` is set once a publish is confirmed,
-    ``until`` says when a beat looks at an open run again. ``replan``: the definition was replaced
-    meanwhile with its schedule unchanged.
-    """
-
-    due_at: Instant
-    generation: str
-    attempt: int = 1
-    unstarted: int = 0
-    failures: int = 0
-    starts: int = 0
-    retries: int = 0
-    task_id: str = ""
-    deadline: Instant | None = None
-    dispatched_at: Instant | None = None
-    until: Instant = NEVER
-    poll_at: Instant = NEVER
-    nonce: str | None = None
-    token: Token | None = None
-    started_at: Instant | None = None
-    ended_at: Instant | None = None
-    worker: str | None = None
-    outcome: Outcome | None = None
-    reason: str | None = None
-    replan: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        return self.started_at is None and self.outcome is None
-
-    @property
-    def is_running(self) -> bool:
-        return self.started_at is not None and self.outcome is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,23 +71,6 @@ class Counters:
     expected: int = 0
     started: int = 0
     skipped: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recent:
-    """One line of run history."""
-
-    due_at: Instant
-    outcome: str
-    attempt: int = 1
-    task_id: str = ""
-    dispatched_at: Instant | None = None
-    started_at: Instant | None = None
-    ended_at: Instant | None = None
-    beat: str = ""
-    worker: str | None = None
-    reason: str | None = None
-    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,47 +153,3 @@ class Write:
     record: Record | None
     lease_for: int | None = None
     creates: tuple[Record, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Occurrence:
-    """One planned firing; its Celery task id follows from it."""
-
-    key: Key
-    generation: str
-    due_at: Instant
-    attempt: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
-    """What a message carries to ask for its START: the header ``pyncette``.
-
-    A gate acts only if ``aware``, and only if ``task_id`` is the message's own: groups, chords and
-    ``replace`` copy headers. Durations are milliseconds. ``replaced``: a task of this run has put the
-    message in its own place (``Task.replace``); so many Celery retries came before its first one.
-    """
-
-    ns: str
-    store: str
-    key: Key
-    gen: str
-    due_at: Instant
-    attempt: int
-    task_id: str
-    aware: bool
-    delivery: str
-    epoch: int = 0
-    lease_ms: int = 0
-    deadline: Instant | None = None
-    start_within: int = 0
-    max_run: int = 0
-    on_lease_lost: str = "warn"
-    heartbeat: str = "automatic"
-    replaced: int = 0
-    v: int = 1
-
-    def as_header(self) -> dict[str, Any]:
-        """Plain data for a message header; what is zero, empty or unset is left out."""
-        header = {name: getattr(self, name) for name in self.__slots__}
-        return {name: value for name, value in header.items() if value}
