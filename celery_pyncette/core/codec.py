@@ -3,29 +3,25 @@
 A stored record is a :class:`Row`. ``document`` is JSON in format ``FORMAT``; ``sig`` is reserved
 for a signature. Fields that equal their default are left out, so a release can add fields: an older
 one ignores what it does not know. A change that an older release must not ignore raises ``FORMAT``.
+
+The part of it that is the entry: ``spec_data.py``, ``policy_data.py``.
 """
 
 from __future__ import annotations
 
-import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import timedelta
 from typing import Any
 
-from celery_pyncette.core import schedules
 from celery_pyncette.core.errors import CorruptRecord, PyncetteError
-from celery_pyncette.core.frame import Schedule
-from celery_pyncette.core.instants import Instant, milliseconds
-from celery_pyncette.core.policies import DURATIONS, Policy
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.policy_data import policy_from_data, policy_to_data
 from celery_pyncette.core.records import (
     Counters,
-    EntrySpec,
     Key,
     Lane,
     Lease,
-    Origin,
     Outcome,
     Pause,
     Recent,
@@ -33,12 +29,26 @@ from celery_pyncette.core.records import (
     Run,
     Token,
 )
+from celery_pyncette.core.spec_data import spec_from_data, spec_to_data
+from celery_pyncette.core.spec_texts import Texts
+
+__all__ = [
+    "FORMAT",
+    "Row",
+    "decode",
+    "encode",
+    "policy_from_data",
+    "policy_to_data",
+    "spec_from_data",
+    "spec_to_data",
+]
 
 FORMAT = 1
 _COMPACT = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=False, check_circular=False
 ).encode
 _SCAN = json.JSONDecoder().raw_decode
+_texts = Texts()
 #: How every document begins: the entry stands first, so that its text can be told from the rest.
 _HEAD = f'{{"f":{FORMAT},"spec":'
 
@@ -76,7 +86,7 @@ def encode(record: Record) -> Row:
         None if lease is None else lease.owner,
         0 if lease is None else lease.until,
         record.ready_at,
-        f"{_HEAD}{_texts.of(record.spec)},{_COMPACT(_rest(record))[1:]}",
+        f"{_HEAD}{_texts.of(record.spec) or _COMPACT(spec_to_data(record.spec))},{_COMPACT(_rest(record))[1:]}",
         record.body,
     )
 
@@ -92,29 +102,6 @@ def decode(row: Row) -> Record:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, PyncetteError) as error:
         raise CorruptRecord(row.key, f"{type(error).__name__}: {error}"[:200]) from error
-
-
-class _Texts:
-    """The JSON of the last entries that were read, by identity: a beat writes back those that it read just before."""
-
-    _ROOM = 1024
-
-    def __init__(self) -> None:
-        self._new: dict[int, tuple[EntrySpec, str]] = {}
-        self._old: dict[int, tuple[EntrySpec, str]] = {}
-
-    def keep(self, spec: EntrySpec, text: str) -> None:
-        if len(self._new) >= self._ROOM:
-            self._old, self._new = self._new, {}
-        self._new[id(spec)] = (spec, text)
-
-    def of(self, spec: EntrySpec) -> str:
-        """Its JSON: as it was read if it was, made otherwise."""
-        known = self._new.get(id(spec)) or self._old.get(id(spec))
-        return known[1] if known is not None else _COMPACT(spec_to_data(spec))
-
-
-_texts = _Texts()
 
 
 def _parts(document: str) -> tuple[dict[str, Any], Any, str | None]:
@@ -185,90 +172,6 @@ def _record(row: Row, doc: dict[str, Any], spec_data: Any, text: str | None) -> 
     )
 
 
-def spec_to_data(spec: EntrySpec) -> dict[str, Any]:
-    """An entry as JSON-able data, canonical: equal specs give equal data."""
-    data: dict[str, Any] = {"name": spec.name, "task": spec.task, "origin": spec.origin.value}
-    if spec.schedule is not None:
-        data["schedule"] = schedules.to_data(spec.schedule)
-    if spec.args:
-        data["args"] = list(spec.args)
-    if spec.kwargs:
-        data["kwargs"] = dict(spec.kwargs)
-    if spec.options:
-        data["options"] = dict(spec.options)
-    for name in ("description", "timezone", "start", "end", "max_runs", "tenant"):
-        value = getattr(spec, name)
-        if value is not None and value != "":
-            data[name] = value
-    if spec.jitter is not None:
-        data["jitter"] = schedules.jitter_to_data(spec.jitter)
-    if spec.policy is not None:
-        data["policy"] = policy_to_data(spec.policy)
-    if not spec.enabled:
-        data["enabled"] = False
-    return data
-
-
-def spec_from_data(data: Mapping[str, Any]) -> EntrySpec:
-    """The entry of such data. :raises InvalidEntry, KeyError, TypeError, ValueError: if it is none."""
-    get = data.get
-    schedule, jitter, policy = get("schedule"), get("jitter"), get("policy")
-    return EntrySpec(
-        name=data["name"],
-        task=data["task"],
-        origin=_ORIGINS[data["origin"]],
-        schedule=None if schedule is None else _schedule(schedule),
-        description=get("description", ""),
-        args=tuple(get("args", ())),
-        kwargs=get("kwargs", {}),
-        options=get("options", {}),
-        timezone=get("timezone"),
-        start=get("start"),
-        end=get("end"),
-        max_runs=get("max_runs"),
-        jitter=None if jitter is None else schedules.jitter_from_data(jitter),
-        policy=None if policy is None else policy_from_data(policy),
-        tenant=get("tenant"),
-        enabled=get("enabled", True),
-    )
-
-
-def _schedule(data: Any) -> Schedule:
-    """One object for all entries with the same schedule: few schedules, many entries. They are immutable."""
-    text = repr(data)
-    known = _schedules.get(text)
-    if known is None:
-        known = schedules.from_data(data)
-        if len(_schedules) >= 1024:
-            _schedules.clear()
-        _schedules[text] = known
-    return known
-
-
-def policy_to_data(policy: Policy) -> dict[str, Any]:
-    """What a policy says, durations in milliseconds."""
-    return {name: _plain(name, value) for name, value in policy.given().items()}
-
-
-def policy_from_data(data: Mapping[str, Any]) -> Policy:
-    """The policy of such data; unknown fields are ignored."""
-    return Policy(**{name: _from_plain(name, value) for name, value in _known(Policy, data).items()})
-
-
-def _plain(name: str, value: Any) -> Any:
-    if name == "backoff":
-        return [milliseconds(part) for part in value]
-    if isinstance(value, enum.Enum):
-        return value.value
-    return milliseconds(value) if name in DURATIONS else value
-
-
-def _from_plain(name: str, value: Any) -> Any:
-    if name == "backoff":
-        return tuple(timedelta(milliseconds=part) for part in value)
-    return timedelta(milliseconds=value) if name in DURATIONS else value
-
-
 def _run(data: dict[str, Any]) -> Run:
     known = _known(Run, data)
     if "outcome" in known:
@@ -291,9 +194,7 @@ def _whole(value: Any) -> Instant:
     return Instant(value)
 
 
-_schedules: dict[str, Schedule] = {}
 _LANES = {lane.value: lane for lane in Lane}
-_ORIGINS = {origin.value: origin for origin in Origin}
 #: Fields that are left out where they are false, by their name in the document.
 _PLAIN = (
     *(("timing", "timing"), ("payload", "payload"), ("made", "created_at"), ("anchor", "anchor")),
@@ -302,6 +203,4 @@ _PLAIN = (
 _DEFAULTS: dict[type, list[tuple[str, Any]]] = {
     kind: [(f.name, f.default) for f in fields(kind)] for kind in (Run, Pause, Recent)
 }
-_NAMES: dict[type, frozenset[str]] = {
-    kind: frozenset(f.name for f in fields(kind)) for kind in (Run, Pause, Recent, Policy)
-}
+_NAMES: dict[type, frozenset[str]] = {kind: frozenset(f.name for f in fields(kind)) for kind in (Run, Pause, Recent)}

@@ -38,7 +38,7 @@ def test_texts_of_entries_that_were_read_long_ago_are_forgotten() -> None:
     many = [codec.decode(codec.encode(sample(f"d:{n}"))) for n in range(3000)]
     for record in [first, *many[::500]]:
         assert codec.decode(codec.encode(record)) == record
-    assert len(codec._texts._new) + len(codec._texts._old) <= 2 * codec._Texts._ROOM
+    assert len(codec._texts._new) + len(codec._texts._old) <= 2 * codec._texts._ROOM
 
 
 def test_what_a_newer_release_wrote_into_an_entry_survives() -> None:
