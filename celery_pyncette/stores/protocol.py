@@ -5,6 +5,8 @@ tokens, compares versions. Every answer carries the store's ``now``.
 
 Row values: ``key`` is 1-600 bytes of UTF-8 and distinct by bytes; all times are integer UTC
 milliseconds below 2**53; ``generation`` and ``write_id`` are short random strings.
+
+A store may also wake beats: ``wake_ups.py``.
 """
 
 from __future__ import annotations
@@ -17,6 +19,27 @@ from typing import Protocol
 from celery_pyncette.core.errors import CorruptRecord
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.records import Key, Lane, Origin, Record
+from celery_pyncette.stores.wake_ups import Listener, Wakes, WakeUps, wake_ups_of
+
+__all__ = [
+    "Applied",
+    "Change",
+    "ClaimBatch",
+    "ClaimRequest",
+    "Expected",
+    "Fetched",
+    "Founding",
+    "Listener",
+    "Meta",
+    "Page",
+    "Query",
+    "Store",
+    "Verdict",
+    "WakeUps",
+    "Wakes",
+    "Written",
+    "wake_ups_of",
+]
 
 
 class Verdict(enum.Enum):
@@ -202,42 +225,3 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release connections; idempotent; a later call connects again."""
-
-
-class Listener(Protocol):
-    """Hears wake-ups over a connection of its own; used by one thread."""
-
-    def wait(self, seconds: float) -> bool:
-        """Whether beats were woken since it listens, or since it last answered True; waits so long for that.
-
-        :raises StoreError: if the connection is lost; what was called meanwhile is not heard.
-        """
-
-    def close(self) -> None:
-        """Release the connection."""
-
-
-class Wakes(Protocol):
-    """Calls beats."""
-
-    def wake(self) -> None:
-        """Wake every beat of the namespace that listens. :raises StoreError: if none can be."""
-
-
-class WakeUps(Wakes, Protocol):
-    """What a store may have as its attribute ``wake_ups``: the ability to end the sleep of beats.
-
-    Nothing relies on it: a wake-up that is lost costs one poll interval.
-    """
-
-    def listen(self) -> Listener:
-        """Connect, and hear what is called from now on.
-
-        :raises StoreUnavailable: if it cannot be reached now. :raises StoreRefused: if it will not work at all.
-        """
-
-
-def wake_ups_of(store: object) -> WakeUps | None:
-    """The ability of a store, None where it has none."""
-    ability: WakeUps | None = getattr(store, "wake_ups", None)
-    return ability
