@@ -77,10 +77,7 @@ def replaced(
         dead=None,
     )
     if gone:
-        # What only kept a tombstone must not keep its successor waiting; nobody acts under such a lease.
-        held = record.lease is not None and (record.lease.owner != NOBODY or record.run is not None)
-        after = replace(after, lease=record.lease if held else None)
-        after = replace(after, created_at=now, due_at=_first_due(definition, now, times), counters=_open_only(record))
+        after = _successor(after, record, now, _first_due(definition, now, times))
     elif not definition.spec.enabled:
         after = replace(after, due_at=NEVER)
     elif not (same_timing and record.spec.enabled) and (record.due_at > now or force):
@@ -92,6 +89,13 @@ def replaced(
     if run.is_open:
         return _drop_open(after, run, again, rules)
     return replace(after, run=replace(run, replan=again))
+
+
+def _successor(after: Record, gone: Record, now: Instant, due_at: Instant) -> Record:
+    """A new life in the place of a tombstone or dead letter; what of the old one still runs stays counted."""
+    # What only kept a tombstone must not keep its successor waiting; nobody acts under such a lease.
+    held = gone.lease is not None and (gone.lease.owner != NOBODY or gone.run is not None)
+    return replace(after, created_at=now, due_at=due_at, lease=gone.lease if held else None, counters=_open_only(gone))
 
 
 def _drop_open(after: Record, run: Run, again: bool, rules: Rules) -> Record:

@@ -65,23 +65,12 @@ def use_up(
     if outcome is Outcome.ABANDONED and reason is None:
         reason = "started, no outcome"
     started = run.starts > 0
-    line = Recent(
-        due_at=run.due_at,
-        outcome=outcome.value,
-        attempt=run.attempt,
-        task_id=run.task_id,
-        dispatched_at=run.dispatched_at,
-        started_at=run.started_at,
-        ended_at=run.ended_at,
-        worker=run.worker,
-        reason=reason,
-    )
     after = replace(
         record,
         run=None,
         lease=None,
         counters=add(record.counters, started=int(started), skipped=int(not started)),
-        recent=remembered(record, line, rules),
+        recent=remembered(record, _line(run, outcome, reason), rules),
         due_at=run.due_at if due_again else record.due_at,
     )
     ended = Ended(run.due_at, outcome, run.attempt, reason)
@@ -94,6 +83,21 @@ def use_up(
         write = Write(record=after)
     skips = None if started else Skips(run.due_at, run.due_at, 1, _skip_of(reason))
     return Plan(record=record, first=write, ended=ended, skips=skips)
+
+
+def _line(run: Run, outcome: Outcome, reason: str | None) -> Recent:
+    """A run that is over, as a line of history."""
+    return Recent(
+        due_at=run.due_at,
+        outcome=outcome.value,
+        attempt=run.attempt,
+        task_id=run.task_id,
+        dispatched_at=run.dispatched_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        worker=run.worker,
+        reason=reason,
+    )
 
 
 def _skip_of(reason: str | None) -> Skip:
