@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from celery import Celery
+
+from celery_pyncette import count_delayed
 from tests.benchmarks.processes import cpu, rss
 
 ROOT = Path(__file__).parents[2]
@@ -182,6 +185,16 @@ class CeleryTrial(Trial):
         }
         (directory / "conf.json").write_text(json.dumps(conf))
         (directory / "proj.py").write_text(SOURCE)
+        self.conf_of_store = {"broker_url": broker, "pyncette_store_url": store}
+
+    def _lags(self) -> Figures:
+        """What was lost and is parked no more was lost by the broker, which had confirmed it."""
+        figures = super()._lags()
+        if not self.parked:
+            return figures
+        app = Celery("proj", set_as_current=False)
+        app.conf.update(self.conf_of_store)
+        return {"lost": figures.pop("lost"), "still parked": count_delayed(app=app).total - FIRST, **figures}
 
     def begin(self) -> None:
         for name in "ab" if self.parked else "":
