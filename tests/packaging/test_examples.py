@@ -108,10 +108,10 @@ def test_basic(processes: Processes, redis_broker: Broker, redis_url: str):
 @pytest.mark.parametrize(
     "kind",
     [
-        *(pytest.param(kind, marks=pytest.mark.store(kind)) for kind in ("sqlite", "redis")),
+        pytest.param("sqlite", marks=pytest.mark.store("sqlite")),
         *(
             pytest.param(kind, marks=[pytest.mark.store(kind), pytest.mark.full_matrix])
-            for kind in ("postgresql", "mariadb")
+            for kind in ("postgresql", "mariadb", "redis")
         ),
     ],
 )

@@ -10,7 +10,7 @@ from tests.simulation.aware_scenario import run
 from tests.simulation.aware_setting import STEPS
 
 #: PYNCETTE_SIMULATION_SEEDS asks for more; what CI plays takes a few seconds.
-SEEDS = int(os.environ.get("PYNCETTE_SIMULATION_SEEDS", "300"))
+SEEDS = int(os.environ.get("PYNCETTE_SIMULATION_SEEDS", "200"))
 PART = 100
 
 

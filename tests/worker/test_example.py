@@ -15,6 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.mark.store("redis")
 @pytest.mark.broker("redis")
 @pytest.mark.timeout(120)
+@pytest.mark.full_matrix
 def test_the_example_of_heartbeats(processes: Processes, own_redis: OwnRedis):
     base = own_redis.url.rsplit("/", 1)[0]
     env = {"BROKER_URL": f"{base}/0", "STORE_URL": f"{base}/1"}
