@@ -33,7 +33,10 @@ def say(address: str, request: bytes, timeout: float = 5.0) -> bytes:
 
 
 def ask(address: str, path: str = "/health", *, method: str = "GET", headers: str = "", timeout: float = 5.0) -> Said:
+    """:raises ConnectionError: also if it hangs up without a word, as it does with one client too many."""
     said = say(address, f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode(), timeout)
+    if not said:
+        raise ConnectionResetError(f"{address} hung up without a word")
     head, _, body = said.partition(b"\r\n\r\n")
     first, *lines = head.decode("ascii").split("\r\n")
     pairs = (line.partition(": ") for line in lines)
