@@ -54,6 +54,26 @@ def check_ordinary_workers(app: Celery, settings: Settings, definitions: StaticD
     return True
 
 
+def can_hear(app: Celery) -> bool:
+    """Whether beats can read the results of ordinary workers; asks the configuration alone."""
+    return _unreadable(app) is None
+
+
+def why_unheard(app: Celery, task: str) -> str | None:
+    """Why no beat could learn how a result-aware run of a task on ordinary workers ends; None if beats can."""
+    reason = _unreadable(app)
+    if reason is None:
+        if _tells_its_start(app, task):
+            return None
+        reason = f"task_track_started={app.conf.task_track_started}, so nobody knows that a task has started"
+    else:
+        reason = f"beats cannot read the results: {reason} (result_backend={_shown(app.conf.result_backend)})"
+    return (
+        f"its workers have no gate, and {reason}. Set result_backend to one that other processes can read, and "
+        f"task_track_started=True{_INSTEAD}"
+    )
+
+
 def _who(app: Celery, settings: Settings, entries: list[str]) -> str | None:
     """Who is result-aware, for a person; None if nobody is, nor can any dynamic entry become so by configuration."""
     if entries:
@@ -99,14 +119,15 @@ def _unreadable(app: Celery) -> str | None:
 
 def _untold(app: Celery, definitions: StaticDefinitions, entries: Iterable[str]) -> str | None:
     """Who does not say when it starts; a task of this process may say so by itself."""
-    silent = []
-    for name in entries:
-        task = app.tasks.get(definitions.entry(name).spec.task)
-        if not (app.conf.task_track_started if task is None else getattr(task, "track_started", False)):
-            silent.append(name)
+    silent = [name for name in entries if not _tells_its_start(app, definitions.entry(name).spec.task)]
     if silent:
         return _named("entry", silent)
     return None if entries or app.conf.task_track_started else "something"
+
+
+def _tells_its_start(app: Celery, name: str) -> bool:
+    task = app.tasks.get(name)
+    return bool(app.conf.task_track_started if task is None else getattr(task, "track_started", False))
 
 
 def _shown(url: Any) -> str:

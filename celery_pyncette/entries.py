@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import tzinfo
 from typing import Any
 
 from celery_pyncette.clock import new_id
 from celery_pyncette.core.due_times import EntryTimes, times_of
 from celery_pyncette.core.edits import Definition
-from celery_pyncette.core.errors import CorruptRecord, PyncetteError
+from celery_pyncette.core.errors import CorruptRecord, InvalidEntry, PyncetteError
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.policies import Rules
 from celery_pyncette.core.records import EntrySpec, Origin, Record
@@ -24,6 +25,8 @@ from celery_pyncette.translate import StaticEntry, zone_of
 
 logger = logging.getLogger(__name__)
 
+_MOST_TASKS = 256
+
 
 class StaticDefinitions:
     """The ``Definitions`` of one app.
@@ -32,9 +35,19 @@ class StaticDefinitions:
 
     :param entries: as ``translate_all`` gives them.
     :param gated: whether every worker is assumed to have the gate.
+    :param why_unheard: of a task, where they have none: why no beat could learn how its runs end, or None.
     """
 
-    def __init__(self, app: Any, settings: Settings, entries: Mapping[str, StaticEntry], *, gated: bool = True) -> None:
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings,
+        entries: Mapping[str, StaticEntry],
+        *,
+        gated: bool = True,
+        why_unheard: Callable[[str], str | None] = lambda task: None,
+    ) -> None:
+        self._why_unheard = functools.lru_cache(_MOST_TASKS)(why_unheard)
         self._zone = zone_of(app)
         self._rulebook = Rulebook(app, settings, self._zone, gated=gated)
         self._entries: dict[str, StaticEntry] = {}
@@ -102,10 +115,15 @@ class StaticDefinitions:
         spec = record.spec
         if spec.schedule is None:
             raise CorruptRecord(record.key, "it has no schedule")
+        rules = self._rulebook.rules(spec, cron=isinstance(spec.schedule, (Cron, CronFields)))
+        if rules.aware and not rules.gated and not record.removed and record.dead is None:
+            unheard = self._why_unheard(spec.task)
+            if unheard is not None:
+                raise InvalidEntry("result_aware", True, unheard, spec.name)
         return Meaning(
             spec=spec,
             times=times_of(spec, spec.schedule, self._zone_of(spec), record.anchor),
-            rules=self._rulebook.rules(spec, cron=isinstance(spec.schedule, (Cron, CronFields))),
+            rules=rules,
             timing=record.timing,
         )
 

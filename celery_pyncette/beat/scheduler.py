@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from celery import Celery
 from celery.beat import Scheduler as CeleryScheduler
 
 from celery_pyncette.adopting import adopt_in_beat
-from celery_pyncette.aware import check_ordinary_workers, gate_assumed
+from celery_pyncette.aware import can_hear, check_ordinary_workers, gate_assumed, why_unheard
 from celery_pyncette.beat.backend import BackendResults
 from celery_pyncette.beat.broker import Broker
 from celery_pyncette.beat.celery_publisher import CeleryPublisher
@@ -91,8 +92,10 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
         )
         runtime.observers.add(TooLate(self.app))
         results = None
-        if not self._gated and check_ordinary_workers(self.app, runtime.settings, definitions):
-            results = BackendResults(self.app)
+        if not self._gated:
+            check_ordinary_workers(self.app, runtime.settings, definitions)
+            if can_hear(self.app):  # a dynamic entry may be result-aware by its own policy
+                results = BackendResults(self.app)
         self._conductor = runtime.conductor(definitions, self._publisher, self._last_runs, results)
 
     def _read_schedule(self) -> StaticDefinitions:
@@ -102,7 +105,8 @@ class Scheduler(CeleryScheduler):  # type: ignore[misc]
             logger.error("entry_rejected: %r: %s; the other entries run", name, error, extra={"entry": name})
         self.schedule = {name: self._shown(entry) for name, entry in entries.items()}
         self._gated = gate_assumed(self.app)
-        return StaticDefinitions(self.app, self.runtime.settings, entries, gated=self._gated)
+        why = partial(why_unheard, self.app)
+        return StaticDefinitions(self.app, self.runtime.settings, entries, gated=self._gated, why_unheard=why)
 
     def _shown(self, entry: StaticEntry) -> Any:
         """An entry as Celery's own code and its users' read it from ``scheduler.schedule``."""

@@ -24,6 +24,17 @@ def of_entries(defined: int, rejected: Mapping[str, PyncetteError], mended: Sequ
     return found + [warning("entries", sentence) for sentence in mended]
 
 
+def of_unusable(reasons: Mapping[str, str]) -> list[Finding]:
+    """:param reasons: by the name of a stored entry: why no beat with this configuration can send it."""
+    shown = [
+        problem("entries", f"set aside, nothing of it is sent: {reason}", entry=name)
+        for name, reason in sorted(reasons.items())[:_SHOWN]
+    ]
+    if len(reasons) > _SHOWN:
+        shown.append(problem("entries", f"so are {len(reasons) - _SHOWN} more", more=len(reasons) - _SHOWN))
+    return shown
+
+
 def of_clock(offset_ms: int, unsure_ms: int, *, shared: bool) -> Finding:
     """:param shared: the store has no clock of its own but this host's."""
     if shared:
@@ -119,7 +130,7 @@ def of_overdue(oldest: Instant, now: Instant, bound: int, entry: str | None) -> 
 def of_results(*, aware: bool, gated: bool, missing: str | None = None) -> Finding:
     """:param aware: whether anything is result-aware. :param missing: what ordinary workers lack for that."""
     if not aware:
-        return ok("results", "nothing is result-aware")
+        return ok("results", "nothing is result-aware by configuration")
     if gated:
         return ok("results", "workers report how runs end: each of them is taken to have the gate", gated=True)
     if missing is None:

@@ -12,10 +12,11 @@ from celery_pyncette.cli import checks
 from celery_pyncette.cli.beats import Beat, beats_of
 from celery_pyncette.cli.findings import Finding, ok, skipped, warning
 from celery_pyncette.cli.session import Session
-from celery_pyncette.core.errors import ConfigurationError, PyncetteError, StoreError
+from celery_pyncette.core.errors import ConfigurationError, CorruptRecord, StoreError
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.partitions import META
 from celery_pyncette.core.records import Lane, Record
+from celery_pyncette.engine.definitions import Meaning
 from celery_pyncette.engine.keeping import MANIFEST, PRESENCE
 from celery_pyncette.engine.stale import STALE
 from celery_pyncette.rulebook import Rulebook
@@ -123,7 +124,7 @@ def _company(session: Session, store: Store) -> tuple[list[Beat], list[Finding]]
         *checks.of_manifests(ours, used),
         _undefined(session, store, static, live),
         _overdue(session, store, static),
-        _unstarted(session, store, static, now, [r for r in presences if r not in kept and _lives(r, now)]),
+        *_runs(session, store, static, now, [r for r in presences if r not in kept and _lives(r, now)]),
     ]
 
 
@@ -147,27 +148,29 @@ def _overdue(session: Session, store: Store, static: list[Record]) -> Finding:
     return checks.of_overdue(oldest, now, session.settings.shortest_grace, named)
 
 
-def _unstarted(
+def _runs(
     session: Session, store: Store, static: list[Record], now: Instant, workers: Sequence[Record]
-) -> Finding:
-    """Result-aware runs whose message nobody has started in time."""
+) -> list[Finding]:
+    """Result-aware runs whose message nobody has started in time, and entries that no beat can make sense of."""
     others = chain.from_iterable(islice(_all(store, prefix), _MOST) for prefix in ("d:", "o:"))
-    waiting = {}
-    for record in chain(static, others):
-        since = _waits_since(session, record, now)
+    waiting, unusable = {}, {}
+    for record in chain(static, (one for one in others if not one.removed)):
+        try:
+            meaning = session.definitions.meaning(record)
+        except CorruptRecord as error:
+            unusable[record.spec.name] = error.reason
+            continue
+        since = _waits_since(record, meaning, now)
         if since is not None:
             waiting[str(record.key)] = (record.spec.name, since)
-    return checks.of_unstarted(list(waiting.values()), now, len(workers) if gate_assumed(session.app) else None)
+    found = checks.of_unstarted(list(waiting.values()), now, len(workers) if gate_assumed(session.app) else None)
+    return [*checks.of_unusable(unusable), found]
 
 
-def _waits_since(session: Session, record: Record, now: Instant) -> Instant | None:
+def _waits_since(record: Record, meaning: Meaning | None, now: Instant) -> Instant | None:
     run = record.run
     if run is None or not run.is_open or run.dispatched_at is None or run.starts:
         return None
-    try:
-        meaning = session.definitions.meaning(record)
-    except PyncetteError:
-        return None  # a beat says what is wrong with it
     late = meaning is not None and (run.unstarted > 0 or now >= run.dispatched_at + meaning.rules.start_within)
     return run.dispatched_at if late else None
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from celery_pyncette.aware import gate_assumed
+from celery_pyncette.aware import gate_assumed, why_unheard
 from celery_pyncette.core.errors import ConfigurationError, PyncetteError, SchemaMismatch, StoreNotConfigured
 from celery_pyncette.entries import StaticDefinitions
 from celery_pyncette.runtime import Runtime
@@ -38,7 +39,9 @@ class Session:
         self.runtime = Runtime(app, store_url=default)
         self.entries: Mapping[str, StaticEntry]
         self.entries, unreadable = translate_all(app)
-        self.definitions = StaticDefinitions(app, settings, self.entries, gated=gate_assumed(app))
+        self.definitions = StaticDefinitions(
+            app, settings, self.entries, gated=gate_assumed(app), why_unheard=partial(why_unheard, app)
+        )
         self.rejected: Mapping[str, PyncetteError] = {**unreadable, **self.definitions.rejected}
 
     @property

@@ -9,6 +9,7 @@ import pytest
 
 from celery_pyncette.cli import checks
 from celery_pyncette.cli.findings import Level
+from celery_pyncette.client import schedule_task
 from celery_pyncette.core.errors import StoreRefused
 from celery_pyncette.core.instants import NEVER, Instant
 from celery_pyncette.core.records import Lease, Run
@@ -269,6 +270,19 @@ def test_whether_beats_can_learn_how_runs_end(tmp_path, conf: dict, result: str,
     answer = document(shop.app, "doctor", code=1 if result == "problem" else 0)
     assert results(answer)["results"] == result
     assert re.search(said, text(answer, "results"))
+
+
+def test_stored_entries_of_which_no_beat_would_hear_are_named(shop: Shop):
+    policy = {"policy": {"result_aware": True}, "app": shop.app}
+    for number in range(7):
+        schedule_task("shop.mail", f"mail-{number}", interval=60, **policy)
+    schedule_task("shop.mail", "plain", interval=60, app=shop.app)
+    answer = document(shop.app, "doctor", code=1)
+    assert "entry 'mail-0': result_aware=True: its workers have no gate" in text(answer, "entries")
+    assert "so are 2 more" in text(answer, "entries")
+    assert "plain" not in text(answer, "entries")
+    shop.app.conf.update(READABLE)
+    assert results(document(shop.app, "doctor"))["entries"] == "ok"
 
 
 @pytest.mark.parametrize("conf", [AUTOLOAD, READABLE], ids=["gated", "ordinary"])

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from celery import Celery
 
-from celery_pyncette.aware import AUTOLOAD, check_ordinary_workers, gate_assumed
+from celery_pyncette.aware import AUTOLOAD, check_ordinary_workers, gate_assumed, why_unheard
 from celery_pyncette.beat.scheduler import Scheduler
+from celery_pyncette.client import get_task, schedule_task
 from celery_pyncette.core.errors import ConfigurationError
 from celery_pyncette.entries import StaticDefinitions
 from celery_pyncette.settings import Settings
+from celery_pyncette.task_state import RunState
 from celery_pyncette.translate import translate_all
+from tests.support.wait import wait_until
 
 GOOD = {"result_backend": "redis://:secret@nowhere.invalid:6379/0", "task_track_started": True}
+
+PAST = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
 
 def app_with(**conf: Any) -> Celery:
@@ -88,6 +94,16 @@ def test_nothing_is_checked_where_nothing_is_result_aware() -> None:
     assert not check(app_with(pyncette_policies={"job": {"delivery": "at_most_once"}}))
 
 
+UNHEARD = [({}, "result_backend=None"), ({**GOOD, "task_track_started": False}, "task_track_started=False"), (GOOD, "")]
+
+
+@pytest.mark.parametrize(("conf", "said"), UNHEARD, ids=["no results", "not tracked", "good"])
+def test_why_nobody_hears_of_a_task(conf: dict[str, Any], said: str) -> None:
+    reason = why_unheard(app_with(**conf), "t")
+    assert said in (reason or "")
+    assert (reason is None) is (conf == GOOD)
+
+
 def test_a_secret_is_not_shown() -> None:
     with pytest.raises(ConfigurationError) as error:
         check(app_with(pyncette_result_aware=True, result_backend="rpc://user:hunter2@nowhere.invalid//"))
@@ -129,6 +145,45 @@ def test_a_beat_looks_when_it_starts(beat: Any) -> None:
     assert beat(pyncette_result_aware=True, imports=[AUTOLOAD])
     assert beat(pyncette_result_aware=True, **GOOD)
     assert beat()
+
+
+def test_a_dynamic_entry_of_which_no_beat_would_hear_is_set_aside(beat: Any, caplog: pytest.LogCaptureFixture) -> None:
+    scheduler = beat(beat_schedule={})
+    scheduler.tick()
+    schedule_task("t", "mine", execute_at=PAST, policy={"result_aware": True}, app=scheduler.app)
+    said = "quarantined: .*'mine': result_aware=True: its workers have no gate, .*result_backend=None.*Pyncette.app."
+
+    def is_said() -> bool:
+        scheduler.tick()
+        return re.search(said, caplog.text) is not None
+
+    wait_until(is_said, 15, "nothing was said of the entry")
+    state = get_task("mine", app=scheduler.app)
+    assert state is not None
+    assert state.run is None
+
+
+def test_a_beat_asks_for_results_where_only_a_dynamic_entry_needs_them(beat: Any, tmp_path: Any) -> None:
+    url = f"db+sqlite:///{tmp_path}/results.sqlite3"
+    scheduler = beat(beat_schedule={}, result_backend=url, result_expires=None, task_track_started=True)
+    scheduler.tick()
+    schedule_task("t", "mine", execute_at=PAST, policy={"result_aware": True}, app=scheduler.app)
+
+    def run() -> RunState | None:
+        scheduler.tick()
+        state = get_task("mine", app=scheduler.app)
+        return None if state is None else state.run
+
+    wait_until(lambda: run() is not None, 15, "it was not sent")
+    sent = run()
+    assert sent is not None
+    scheduler.app.backend.store_result(sent.task_id, None, "SUCCESS")
+
+    def is_over() -> bool:
+        scheduler.tick()
+        return get_task("mine", app=scheduler.app) is None
+
+    wait_until(is_over, 15, "the beat has not read the result")
 
 
 def test_more_than_one_send_of_at_most_once_needs_the_gate(beat: Any, caplog: pytest.LogCaptureFixture) -> None:
