@@ -1,7 +1,7 @@
 """The types that flow through every room, under one roof: what a store keeps, and what it is made of.
 
 ``EntrySpec`` (``specs.py``), ``Run`` and ``Recent`` (``runs.py``), ``Lease`` (``leases.py``); how a run ends is in
-``outcomes.py``, what its message carries in ``tickets.py``. Everybody imports them from here.
+``outcomes.py``, what its message carries in ``tickets.py``. Everybody outside this room imports them from here.
 """
 
 from __future__ import annotations

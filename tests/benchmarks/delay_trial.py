@@ -188,7 +188,7 @@ class CeleryTrial(Trial):
         self.conf_of_store = {"broker_url": broker, "pyncette_store_url": store}
 
     def _lags(self) -> Figures:
-        """What was lost and is parked no more was lost by the broker, which had confirmed it."""
+        """What never ran and is parked no more was handed to the broker."""
         figures = super()._lags()
         if not self.parked:
             return figures

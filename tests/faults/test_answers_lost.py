@@ -48,7 +48,9 @@ def test_an_answer_of_each_verb_of_the_store_is_lost(stage: Stage, store: str, p
     stage.account()
 
 
-@pytest.mark.parametrize(("store", "broker"), crossed(("sqlite",), diagonal=[("sqlite", "rabbitmq")]))
+@pytest.mark.parametrize(
+    ("store", "broker"), crossed(("sqlite",), diagonal=[("sqlite", "redis"), ("sqlite", "rabbitmq")])
+)
 def test_an_answer_of_the_broker_is_lost_at_publish(stage: Stage, proxy_to: Callable[[str], TcpProxy]):
     """Three times, at different places of the schedule; at most once counts as sent, at least once is sent again."""
     proxy = proxy_to(stage.broker.url)
