@@ -153,7 +153,7 @@ class Guarded:
     def _lost(self, started: float, error: StoreUnavailable) -> None:
         if self._lost_since is None:
             self._lost_since = started
-            self._say(StoreLost(store=self.name, error=str(error)))
+            self._say(StoreLost(store=self.name, error=str(error).removeprefix(f"{self.name}: ")))
 
     def _back(self) -> None:
         since, self._lost_since = self._lost_since, None

@@ -203,6 +203,13 @@ def test_a_store_is_lost_once_and_back_once(clock: FakeClock, listener: Listener
     assert listener.of(StoreBack) == [StoreBack(store="redis://h", seconds=20.0)]
 
 
+def test_the_stores_name_is_said_once(clock: FakeClock, listener: Listener) -> None:
+    store = Scripted(clock, StoreUnavailable("redis://h: no route"))
+    with pytest.raises(StoreUnavailable):
+        guard(store, clock, listener, attempts=1).now()
+    assert listener.of(StoreLost) == [StoreLost(store="redis://h", error="no route")]
+
+
 def test_a_blip_that_a_repeat_heals_is_no_loss(clock: FakeClock, listener: Listener) -> None:
     guard(Scripted(clock, gone(), 1), clock, listener).now()
     assert listener.of(StoreLost) == listener.of(StoreBack) == []
