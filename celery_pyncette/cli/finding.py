@@ -15,4 +15,5 @@ def unknown(session: Session, name: str, reason: str) -> Failure:
         return Failure(str(rejected), ExitCode.WRONG_USE)
     near = difflib.get_close_matches(name, session.definitions.static(), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return Failure(f"there is no entry {name!r}{hint} ({reason})", ExitCode.WRONG_USE)
+    listed = "" if near else "; `celery pyncette list` shows those that are there"
+    return Failure(f"there is no entry {name!r}{hint} ({reason}){listed}", ExitCode.WRONG_USE)

@@ -110,4 +110,5 @@ def _existing(store: Store, name: str, origin: Origin | None) -> Record:
 
 
 def _missing(name: str) -> InvalidEntry:
-    return InvalidEntry("name", name, "there is no such entry in the store", name)
+    shown = "list_tasks() and `celery pyncette list` show those that are there"
+    return InvalidEntry("name", name, f"there is no such entry in the store; {shown}")
