@@ -9,7 +9,9 @@ import click
 
 from celery_pyncette.cli.answers import answer
 from celery_pyncette.cli.command import Command, ExitCode, Failure, json_option
+from celery_pyncette.cli.known_tasks import why_unknown
 from celery_pyncette.cli.moments import from_json, moment_of
+from celery_pyncette.cli.printing import say
 from celery_pyncette.cli.session import Session
 from celery_pyncette.client import get_task, schedule_task
 
@@ -83,3 +85,6 @@ def add(
     same = before is not None and before.generation == state.generation
     done = "created" if before is None else "unchanged" if same else "replaced"
     answer(session, done, state, as_json=as_json)
+    note = why_unknown(session.app, state.task)
+    if note is not None and not as_json:
+        say(note, err=True)

@@ -24,6 +24,14 @@ def of_entries(defined: int, rejected: Mapping[str, PyncetteError], mended: Sequ
     return found + [warning("entries", sentence) for sentence in mended]
 
 
+def of_tasks(unknown: Mapping[str, tuple[str, Sequence[str]]]) -> list[Finding]:
+    """:param unknown: by the name of a task that this app does not have: what to say, and the entries that call it."""
+    return [
+        warning("entries", f"{_some(names)}: {said}", task=task, entries=list(names))
+        for task, (said, names) in sorted(unknown.items())
+    ]
+
+
 def of_unusable(reasons: Mapping[str, str]) -> list[Finding]:
     """:param reasons: by the name of a stored entry: why no beat with this configuration can send it."""
     shown = [

@@ -19,8 +19,9 @@ _HELP = """Look whether all is well with settings, store and beats.
 
 Nothing is changed. Warnings leave the exit code at 0, unless --strict is given.
 
-`settings`, `entries`: is the configuration right, and which entries cannot be used. `results`: can beats learn how
-result-aware runs end. `broker`, `store`: do they answer.
+`settings`, `entries`: is the configuration right, which entries cannot be used, and which call a task that this app
+does not have. `results`: can beats learn how result-aware runs end. `delayed`: where the delay queue is on, does this
+app park what it sends. `broker`, `store`: do they answer.
 `sharing`: can other hosts use this store. `schema`, `namespace`: is the store this release's, and this application's.
 `clock`: how far the store's clock is from this host's. `server`: may a Redis drop or forget records. `beats`,
 `manifests`: who lives, and do they define the same as this configuration. `undefined`: static entries that no living
@@ -43,7 +44,8 @@ def doctor(ctx: click.Context, strict: bool, as_json: bool, schedule: str | None
     try:
         session = Session(ctx.obj.app, schedule)
         findings += [ok("settings", "valid"), *examination.entries(session)]
-        findings += [examination.results(session), broker(session.app, session.runtime.clock)]
+        findings += [examination.results(session), *examination.delayed(session)]
+        findings.append(broker(session.app, session.runtime.clock))
         findings += examination.kind_of_store(session)
         with session.store() as store:
             stay = examination.store(session, store)

@@ -11,6 +11,7 @@ from celery_pyncette.aware import check_ordinary_workers, gate_assumed
 from celery_pyncette.cli import checks
 from celery_pyncette.cli.beats import Beat, beats_of
 from celery_pyncette.cli.findings import Finding, ok, skipped, warning
+from celery_pyncette.cli.known_tasks import unknown_tasks
 from celery_pyncette.cli.session import Session
 from celery_pyncette.core.errors import ConfigurationError, CorruptRecord, StoreError
 from celery_pyncette.core.instants import NEVER, Instant
@@ -45,7 +46,11 @@ def entries(session: Session) -> list[Finding]:
     for name in session.definitions.static():
         entry = session.entries[name]
         rulebook.resolved(entry.spec, cron=entry.cron)
-    return checks.of_entries(len(session.definitions.static()), session.rejected, mended)
+    calls = ((name, session.entries[name].spec.task) for name in session.definitions.static())
+    return [
+        *checks.of_entries(len(session.definitions.static()), session.rejected, mended),
+        *checks.of_tasks(unknown_tasks(session.app, calls)),
+    ]
 
 
 def results(session: Session) -> Finding:
@@ -56,6 +61,16 @@ def results(session: Session) -> Finding:
     except ConfigurationError as error:
         return checks.of_results(aware=True, gated=gated, missing=str(error))
     return checks.of_results(aware=aware, gated=gated)
+
+
+def delayed(session: Session) -> list[Finding]:
+    """Whether what sends tasks with this app parks anything, where it is meant to."""
+    if not session.settings.delay_queue:
+        return []
+    if hasattr(session.app, "pyncette"):
+        return [ok("delayed", "what sends tasks with this app parks those that are delayed")]
+    text = "pyncette_delay_queue is on, but this app has no Pyncette(app): what sends tasks with it parks nothing"
+    return [warning("delayed", text)]
 
 
 def kind_of_store(session: Session) -> list[Finding]:
@@ -152,9 +167,9 @@ def _runs(
     session: Session, store: Store, static: list[Record], now: Instant, workers: Sequence[Record]
 ) -> list[Finding]:
     """Result-aware runs whose message nobody has started in time, and entries that no beat can make sense of."""
-    others = chain.from_iterable(islice(_all(store, prefix), _MOST) for prefix in ("d:", "o:"))
+    dynamic = [record for record in islice(_all(store, "d:"), _MOST) if not record.removed]
     waiting, unusable = {}, {}
-    for record in chain(static, (one for one in others if not one.removed)):
+    for record in chain(static, dynamic, islice(_all(store, "o:"), _MOST)):
         try:
             meaning = session.definitions.meaning(record)
         except CorruptRecord as error:
@@ -164,7 +179,8 @@ def _runs(
         if since is not None:
             waiting[str(record.key)] = (record.spec.name, since)
     found = checks.of_unstarted(list(waiting.values()), now, len(workers) if gate_assumed(session.app) else None)
-    return [*checks.of_unusable(unusable), found]
+    unknown = unknown_tasks(session.app, ((record.spec.name, record.spec.task) for record in dynamic))
+    return [*checks.of_unusable(unusable), *checks.of_tasks(unknown), found]
 
 
 def _waits_since(record: Record, meaning: Meaning | None, now: Instant) -> Instant | None:

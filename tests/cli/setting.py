@@ -37,7 +37,16 @@ def app_of(url: str | None, schedule: dict[str, Any] | None = None, **conf: Any)
     app.conf.update(timezone="Europe/Berlin", result_expires=None, beat_schedule=schedule or SCHEDULE, **conf)
     if url is not None:
         app.conf.pyncette_store_url = url
+    for entry in SCHEDULE.values():
+        has_task(app, entry["task"])
     return app
+
+
+def has_task(app: Celery, name: str) -> None:
+    """Give an app a task."""
+
+    @app.task(name=name, shared=False)
+    def does_nothing() -> None: ...
 
 
 def call(app: Celery, *args: str, columns: int | None = None) -> Result:

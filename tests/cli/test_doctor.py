@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from celery_pyncette import Pyncette
 from celery_pyncette.cli import checks
 from celery_pyncette.cli.findings import Level
+from celery_pyncette.cli.known_tasks import why_unknown
 from celery_pyncette.client import schedule_task
 from celery_pyncette.core.errors import StoreRefused
 from celery_pyncette.core.instants import NEVER, Instant
@@ -151,6 +154,31 @@ def test_entries_that_cannot_be_used_and_rules_that_were_mended(shop: Shop):
     assert "beat_cron_starting_deadline" in told[2][1]
 
 
+def test_entries_whose_task_the_app_does_not_have(shop: Shop):
+    schedule_task("shop.snyc", "typo", interval=60, app=shop.app)
+    entries = {**SCHEDULE, "mail": {"task": "shop.no_such_task", "schedule": 5}}
+    app = app_of(shop.app.conf.pyncette_store_url, entries)
+    answer = document(app, "doctor")
+    assert results(answer)["entries"] == "warning"
+    assert "'mail': this app has no task 'shop.no_such_task'" in text(answer, "entries")
+    assert "'typo': this app has no task 'shop.snyc'" in text(answer, "entries")
+    assert "Did you mean 'shop.sync'?" in text(answer, "entries")
+    assert "'sync':" not in text(answer, "entries")
+
+
+def test_the_app_of_a_beat_alone_may_have_no_task():
+    assert why_unknown(SimpleNamespace(tasks={"celery.chord": None}), "shop.sync") is None
+
+
+def test_a_delay_queue_that_nothing_parks_in(shop: Shop):
+    assert "delayed" not in results(document(shop.app, "doctor"))
+    shop.app.conf.pyncette_delay_queue = True
+    assert "no Pyncette(app)" in text(document(shop.app, "doctor"), "delayed")
+    assert results(document(shop.app, "doctor"))["delayed"] == "warning"
+    Pyncette(shop.app)
+    assert results(document(shop.app, "doctor"))["delayed"] == "ok"
+
+
 @pytest.mark.parametrize(
     ("conf", "words"),
     [
@@ -275,14 +303,14 @@ def test_whether_beats_can_learn_how_runs_end(tmp_path, conf: dict, result: str,
 def test_stored_entries_of_which_no_beat_would_hear_are_named(shop: Shop):
     policy = {"policy": {"result_aware": True}, "app": shop.app}
     for number in range(7):
-        schedule_task("shop.mail", f"mail-{number}", interval=60, **policy)
-    schedule_task("shop.mail", "plain", interval=60, app=shop.app)
+        schedule_task("shop.sync", f"mail-{number}", interval=60, **policy)
+    schedule_task("shop.sync", "plain", interval=60, app=shop.app)
     answer = document(shop.app, "doctor", code=1)
     assert "entry 'mail-0': result_aware=True: its workers have no gate" in text(answer, "entries")
     assert "so are 2 more" in text(answer, "entries")
     assert "plain" not in text(answer, "entries")
-    shop.app.conf.update(READABLE)
-    assert results(document(shop.app, "doctor"))["entries"] == "ok"
+    heard = app_of(shop.app.conf.pyncette_store_url, **READABLE)
+    assert results(document(heard, "doctor"))["entries"] == "ok"
 
 
 @pytest.mark.parametrize("conf", [AUTOLOAD, READABLE], ids=["gated", "ordinary"])

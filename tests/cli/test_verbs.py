@@ -8,7 +8,7 @@ from celery_pyncette.client import get_task, schedule_task
 from celery_pyncette.core.instants import Instant
 from celery_pyncette.core.records import Key, Record
 from celery_pyncette.stores.protocol import Query
-from tests.cli.setting import Shop, app_of, call, document
+from tests.cli.setting import Shop, app_of, call, document, has_task
 
 
 @pytest.fixture
@@ -66,6 +66,16 @@ def test_what_cannot_be_added_is_refused_in_one_line(shop: Shop, given: tuple[st
     assert list(shop.store.scan(Query(prefix="d:")).records) == []
 
 
+def test_a_task_that_the_app_does_not_have_is_added_with_a_note(shop: Shop):
+    line = ("add", "x", "--interval", "5", "--task")
+    has_task(shop.app, "shop.mail")
+    noted = call(shop.app, *line, "shop.mial")
+    assert noted.exit_code == 0
+    assert "this app has no task 'shop.mial'" in noted.stderr
+    assert "Did you mean 'shop.mail'?" in noted.stderr
+    assert call(shop.app, *line, "shop.mail").stderr == ""
+
+
 def test_the_allow_list_holds_for_operators_too():
     shop = Shop(app_of("memory://allowed", pyncette_allowed_tasks=["shop.*"]))
     result = call(shop.app, "add", "x", "--task", "os.system", "--interval", "5")
@@ -121,6 +131,7 @@ def test_a_name_that_nobody_knows(shop: Shop, command: str):
     result = call(shop.app, command, "nobody", *(["--yes"] if command == "remove" else []))
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert "there is no" in result.stderr
+    assert command == "remove" or "`celery pyncette list`" in result.stderr
 
 
 def test_a_name_that_is_both_asks_which(shop: Shop):
