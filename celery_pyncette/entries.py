@@ -116,7 +116,10 @@ class StaticDefinitions:
         if spec.schedule is None:
             raise CorruptRecord(record.key, "it has no schedule")
         rules = self._rulebook.rules(spec, cron=isinstance(spec.schedule, (Cron, CronFields)))
-        if rules.aware and not rules.gated and not record.removed and record.dead is None:
+        to_come = (
+            record.run is None or record.run.is_open
+        )  # what was begun or reported is ended, whoever has heard of it
+        if rules.aware and not rules.gated and to_come and not record.removed and record.dead is None:
             unheard = self._why_unheard(spec.task)
             if unheard is not None:
                 raise InvalidEntry("result_aware", True, unheard, spec.name)

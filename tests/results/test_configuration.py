@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,8 +14,12 @@ from celery_pyncette.aware import AUTOLOAD, check_ordinary_workers, gate_assumed
 from celery_pyncette.beat.scheduler import Scheduler
 from celery_pyncette.client import get_task, schedule_task
 from celery_pyncette.core.errors import ConfigurationError
+from celery_pyncette.core.instants import Instant
+from celery_pyncette.core.records import Key, Outcome, Record, Write
 from celery_pyncette.entries import StaticDefinitions
 from celery_pyncette.settings import Settings
+from celery_pyncette.stores.protocol import Verdict
+from celery_pyncette.stores.writes import write_as_editor
 from celery_pyncette.task_state import RunState
 from celery_pyncette.translate import translate_all
 from tests.support.wait import wait_until
@@ -161,6 +166,38 @@ def test_a_dynamic_entry_of_which_no_beat_would_hear_is_set_aside(beat: Any, cap
     state = get_task("mine", app=scheduler.app)
     assert state is not None
     assert state.run is None
+
+
+def test_what_was_reported_before_is_written_down_all_the_same(beat: Any, tmp_path: Any) -> None:
+    """It was sent by a beat that could hear of it, and the worker had a gate; this beat knows neither."""
+    url = f"db+sqlite:///{tmp_path}/results.sqlite3"
+    other = beat(beat_schedule={}, result_backend=url, task_track_started=True)
+    other.tick()
+    schedule_task("t", "mine", execute_at=PAST, policy={"result_aware": True}, app=other.app)
+    store = other.runtime.open_store()
+
+    def is_sent() -> bool:
+        other.tick()
+        [record] = store.fetch([Key("d:mine")]).records
+        return record is not None and record.run is not None and record.run.dispatched_at is not None
+
+    wait_until(is_sent, 15, "it was not sent")
+    written, _ = write_as_editor(store, Key("d:mine"), _succeeded)
+    assert written.verdict is Verdict.APPLIED
+    scheduler = beat(beat_schedule={})
+
+    def is_over() -> bool:
+        scheduler.tick()
+        return get_task("mine", app=scheduler.app) is None
+
+    wait_until(is_over, 15, "its outcome was not written down")
+
+
+def _succeeded(record: Record | None, now: Instant) -> Write:
+    assert record is not None
+    assert record.run is not None
+    run = replace(record.run, starts=1, started_at=now, ended_at=now, outcome=Outcome.SUCCEEDED)
+    return Write(record=replace(record, run=run, lease=None))
 
 
 def test_a_beat_asks_for_results_where_only_a_dynamic_entry_needs_them(beat: Any, tmp_path: Any) -> None:
